@@ -1,0 +1,59 @@
+"""Installs mmsola; every bound below names the fact that sets it."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    """Read the version without importing mmsola, whose requirements may not be there yet."""
+    namespace: dict = {}
+    exec((ROOT / 'mmsola' / 'version.py').read_text(encoding='utf-8'), namespace)
+    return namespace['__version__']
+
+
+def readme() -> str:
+    """Text of the project page."""
+    path = ROOT / 'README.md'
+    return path.read_text(encoding='utf-8') if path.exists() else ''
+
+
+setup(
+    name='mmsola',
+    version=version(),
+    description='SoLa (Soft-Landing) for temporal action localization: a plugin for MMAction2',
+    long_description=readme(),
+    long_description_content_type='text/markdown',
+    author='the mmsola authors',
+    license='Apache-2.0',
+    packages=find_packages(include=['mmsola', 'mmsola.*']),
+    python_requires='>=3.10',  # what today's PyTorch (2.13) asks for
+    # mmcv and mmcv-lite share one import name and overwrite each other, so neither is required
+    # here: take the extra `lite`, or install mmcv yourself.
+    install_requires=[
+        'torch>=2.0',  # 1.x was never tried; developed with 2.13
+        'mmengine>=0.10.3,<1',  # 0.10.3 keeps every process's results in a distributed evaluation
+        'mmaction2>=1.2,<2',  # 1.2 brought TCANet; its localizers are subclassed, 2 may change them
+        'numpy>=1.23',  # oldest with wheels for Python 3.11
+        'h5py>=3',  # text attributes are str, no longer bytes
+        'matplotlib',
+        'scikit-learn>=1.6',  # GroupKFold(shuffle=True)
+        'tensorboard',
+        'tqdm',
+    ],
+    extras_require={
+        'lite': ['mmcv-lite>=2.0.0,<2.2'],  # what MMAction2 1.2 asserts when it is imported
+        'test': [
+            'pytest',
+            'ruff>=0.17,<0.18',  # another minor version formats differently
+            'mypy',
+        ],
+    },
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
+)

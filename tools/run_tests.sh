@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Checks everything: style, types, all tests. Needs Python and git, nothing else.
+# Arguments go to pytest: bash tools/run_tests.sh -k compat
+set -euo pipefail
+unset CDPATH PYTHONHOME PYTHONPATH
+python=$(bash "$(dirname -- "${BASH_SOURCE[0]}")/setup_env.sh")
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+run() { printf '[mmsola] %s\n' "$*"; "$python" -m "$@"; }
+
+run ruff check .
+run ruff format --check .
+run mypy
+run pytest "$@"
