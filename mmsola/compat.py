@@ -1,0 +1,372 @@
+"""Makes the published stack (PyTorch, NumPy, MMEngine, MMAction2 1.2.0) work together.
+
+Every mend stands behind its own test of whether the thing is really broken, so an install
+that is already whole (MMAction2 from source, a newer MMEngine, older PyTorch, NumPy or
+setuptools) is left as it is. :func:`apply` runs those that must happen before MMAction2 is
+imported; :func:`init_cpu_process_group` and :func:`enable_amp` are called by command line tools
+on a config, before the Runner is built.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPERS
+from mmengine.utils import digit_version, package_utils
+from torch.nn.parallel import DistributedDataParallel
+
+
+def apply() -> None:
+    """Mend what breaks on import; calling it again changes nothing.
+
+    Raises:
+        ImportError: Neither ``mmcv-lite`` nor ``mmcv`` is installed.
+    """
+    require_mmcv()
+    # The next two come before anything that imports MMAction2.
+    alias_importlib_metadata()
+    replace_pkg_resources()
+    import_mmcv_lite_quietly()
+    stand_in_for_drn()
+    restore_trapz()
+    allow_checkpoint_types()
+
+
+def require_mmcv() -> None:
+    """Say which package is missing instead of a bare "No module named 'mmcv'".
+
+    mmsola cannot depend on one of the two: they share the import name and overwrite each other.
+
+    Raises:
+        ImportError: Neither ``mmcv-lite`` nor ``mmcv`` is installed.
+    """
+    if importlib.util.find_spec('mmcv') is None:
+        raise ImportError(
+            'mmsola needs MMCV >= 2.0.0, < 2.2.0, and it is not installed. Install one of the two: '
+            '`pip install "mmcv-lite<2.2"` (no compiled operators, enough for every localizer) '
+            'or `mmcv` built for your PyTorch and CUDA.',
+            name='mmcv',
+        )
+
+
+def alias_importlib_metadata() -> None:
+    """Let MMAction2 import ``importlib_metadata``, which none of its requirements brings.
+
+    The standard library's module is the same code under another name.
+    """
+    if importlib.util.find_spec('importlib_metadata') is None:
+        sys.modules['importlib_metadata'] = importlib.metadata
+
+
+def import_mmcv_lite_quietly() -> None:
+    """Import MMCV's transformer without its warning that mmcv-lite has no deformable attention.
+
+    No localizer uses that operator, and the filter holds for this one import only.
+    """
+    if importlib.util.find_spec('mmcv._ext') is not None:
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
+        import mmcv.cnn.bricks.transformer  # noqa: F401
+
+
+# --- setuptools >= 81 has no pkg_resources --------------------------------------------------------
+
+
+def replace_pkg_resources() -> None:
+    """Give MMEngine package look-ups that do not need ``pkg_resources``.
+
+    Without them every ``_base_ = 'mmaction::...'`` fails. Not done where ``pkg_resources`` exists
+    (``find_spec`` does not import it, which would warn) or where MMEngine no longer asks for it.
+    """
+    uses_it = 'pkg_resources' in package_utils.get_installed_path.__code__.co_names
+    if not uses_it or importlib.util.find_spec('pkg_resources') is not None:
+        return
+    for replacement in (is_installed, get_installed_path, package2module):
+        name = replacement.__name__
+        original = getattr(package_utils, name)
+        # `from ... import` copied the function into several modules of MMEngine.
+        for module_name, module in list(sys.modules.items()):
+            if module_name.split('.')[0] == 'mmengine' and vars(module).get(name) is original:
+                setattr(module, name, replacement)
+
+
+def is_installed(package: str) -> bool:
+    """Whether ``package`` is an installed distribution or an importable, regular package."""
+    try:
+        importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        spec = importlib.util.find_spec(package)
+        return spec is not None and spec.origin is not None
+    return True
+
+
+def get_installed_path(package: str) -> str:
+    """Folder of the module that ``package`` (a distribution or a module name) installs.
+
+    Raises:
+        PackageNotFoundError: There is no such distribution and no such module.
+        RuntimeError: It is a namespace package, which has no single folder.
+        ValueError: The distribution does not say which module it installs.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        # A namespace spec may be a mere folder of that name in the working directory, such as a
+        # clone of mmaction2: an installed distribution goes first.
+        try:
+            spec = importlib.util.find_spec(package2module(package))
+        except importlib.metadata.PackageNotFoundError:
+            if spec is None:
+                raise
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f'{package} is a namespace package, it has no single installed path')
+    return os.path.dirname(spec.origin)
+
+
+def package2module(package: str) -> str:
+    """Name of the first top-level module of a distribution, ``mmaction`` for ``mmaction2``.
+
+    Raises:
+        PackageNotFoundError: There is no such distribution.
+        ValueError: The distribution does not say which module it installs.
+    """
+    modules = importlib.metadata.distribution(package).read_text('top_level.txt')
+    if not modules:
+        raise ValueError(f'can not infer the module name of {package}')
+    return modules.split('\n')[0]
+
+
+# --- the wheel of MMAction2 1.2.0 lacks mmaction/models/localizers/drn ----------------------------
+
+
+class DRN:
+    """Stands where MMAction2's wheel forgot the localizer DRN; building one raises ImportError."""
+
+    # Not in `__init__`, so that a subclass fails at once and not half-way through its own.
+    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        raise ImportError(
+            'the installed MMAction2 does not contain the localizer DRN '
+            '(https://github.com/open-mmlab/mmaction2/issues/2714); '
+            'to use DRN, install MMAction2 from its source'
+        )
+
+
+def stand_in_for_drn() -> None:
+    """Let ``mmaction.models`` be imported although its wheel lacks the folder of DRN."""
+    mmaction = importlib.util.find_spec('mmaction')
+    if mmaction is None or mmaction.submodule_search_locations is None:
+        return  # the import of MMAction2 that follows says what is wrong
+    relative = Path('models', 'localizers', 'drn', 'drn.py')
+    if any((Path(folder) / relative).exists() for folder in mmaction.submodule_search_locations):
+        return
+    package_name = 'mmaction.models.localizers.drn'
+    if package_name in sys.modules:
+        return
+    from mmaction.registry import MODELS
+
+    package, module = ModuleType(package_name), ModuleType(f'{package_name}.drn')
+    for stub in (package, module):
+        stub.__spec__ = ModuleSpec(stub.__name__, loader=None, is_package=stub is package)
+        stub.DRN = DRN  # type: ignore[attr-defined]
+        sys.modules[stub.__name__] = stub
+    package.__path__ = []
+    # Registered, because "DRN is not in the registry" would not tell how to get it.
+    MODELS.register_module(name='DRN', module=DRN)
+
+
+# --- NumPy 2.4 has no np.trapz --------------------------------------------------------------------
+
+
+class _NumpyWithTrapz(ModuleType):
+    trapz = staticmethod(getattr(np, 'trapezoid', None) or getattr(np, 'trapz', None))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+def restore_trapz() -> None:
+    """Let MMAction2's AR@AN call ``np.trapz``, which NumPy renamed to ``np.trapezoid``.
+
+    Only the one module that calls it sees the old name. Setting ``numpy.trapz`` itself would
+    also reach libraries that ask ``hasattr(np, 'trapz')`` to learn which NumPy they run on.
+    """
+    if hasattr(np, 'trapz'):
+        return
+    from mmaction.evaluation.functional import accuracy
+
+    calls_it = 'trapz' in accuracy.average_recall_at_avg_proposals.__code__.co_names
+    if calls_it and not hasattr(accuracy.np, 'trapz'):
+        accuracy.np = _NumpyWithTrapz('numpy')
+
+
+# --- torch >= 2.6 loads with weights_only=True ----------------------------------------------------
+
+
+def allow_checkpoint_types() -> None:
+    """Let PyTorch's *safe* loading accept what an MMEngine checkpoint holds beside tensors.
+
+    The message hub keeps its curves in ``HistoryBuffer`` objects around NumPy arrays, scores are
+    NumPy scalars, and ``dataset_meta`` keeps the ``ConfigDict`` of a nested ``metainfo``. All of
+    them are plain data: a file that names any other type is still refused.
+    """
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return  # not the default there, and a type cannot be allowed under a second name
+    # Asking NumPy for its reconstructors spares us the names of its private modules ...
+    rebuild_array = np.empty(0).__reduce__()[0]
+    rebuild_scalar = np.float64(0).__reduce__()[0]
+    # ... of which NumPy 1 and NumPy 2 write different ones into the file.
+    reconstructors = [
+        (function, f'numpy.{core}.multiarray.{function.__name__}')
+        for function in (rebuild_array, rebuild_scalar)
+        for core in ('core', '_core')
+    ]
+    number_types = np.typecodes['AllInteger'] + np.typecodes['Float'] + '?'
+    dtype_classes = {type(np.dtype(code)) for code in number_types}
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            ConfigDict,
+            np.ndarray,
+            np.dtype,
+            *dtype_classes,
+            *reconstructors,
+            (_history_statistic, 'builtins.getattr'),
+        ]
+    )
+
+
+def _history_statistic(owner: object, name: str) -> Callable[..., Any]:
+    """What a checkpoint gets for ``getattr``: the four methods a ``HistoryBuffer`` lists, no more.
+
+    The real ``getattr`` would open the whole interpreter to the file.
+    """
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
+    return getattr(HistoryBuffer, name)
+
+
+# --- distributed training and mixed precision without an accelerator ------------------------------
+
+
+def init_cpu_process_group(cfg: Config) -> bool:
+    """Join the ``gloo`` process group of a distributed job on CPU; call before the Runner is built.
+
+    MMEngine's launchers always call ``torch.cuda.set_device`` and always give the model wrapper
+    a device id, which both fail on a CPU. The Runner uses a group that exists already, and
+    ``cfg.model_wrapper_cfg`` is set so that the model is wrapped without device ids.
+
+    Args:
+        cfg: Config of the Runner. ``launcher``, ``env_cfg.dist_cfg.timeout`` (seconds),
+            ``find_unused_parameters`` and ``model_wrapper_cfg`` are read, the last one is changed.
+
+    Returns:
+        Whether this job is a distributed one on CPU; otherwise nothing was done.
+
+    Raises:
+        RuntimeError: The process was not started by the launcher that the config names.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none' or get_device() != 'cpu':
+        return False
+
+    if cfg.get('model_wrapper_cfg') is None:
+        # What Runner.wrap_model does by default, short of the device ids.
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+    wrapper = MODEL_WRAPPERS.get(cfg.model_wrapper_cfg.get('type', 'MMDistributedDataParallel'))
+    if wrapper is not None and issubclass(wrapper, DistributedDataParallel):
+        cfg.model_wrapper_cfg.setdefault('device_ids', None)
+
+    if not torch.distributed.is_initialized():
+        _export_rendezvous(launcher)
+        timeout_sec = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+        timeout = None if timeout_sec is None else timedelta(seconds=timeout_sec)
+        torch.distributed.init_process_group('gloo', timeout=timeout)
+    return True
+
+
+def _export_rendezvous(launcher: str) -> None:
+    """Set the variables that ``init_process_group`` and MMEngine read, as MMEngine does."""
+    environ = os.environ
+    try:
+        if launcher == 'slurm':
+            environ['RANK'] = environ['SLURM_PROCID']
+            environ['WORLD_SIZE'] = environ['SLURM_NTASKS']
+            environ['LOCAL_RANK'] = environ['SLURM_LOCALID']
+            if 'MASTER_ADDR' not in environ:
+                command = ['scontrol', 'show', 'hostnames', environ['SLURM_NODELIST']]
+                hosts = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                environ['MASTER_ADDR'] = hosts.split()[0]
+        elif launcher == 'mpi':
+            environ['RANK'] = environ['OMPI_COMM_WORLD_RANK']
+            environ['WORLD_SIZE'] = environ['OMPI_COMM_WORLD_SIZE']
+            environ['LOCAL_RANK'] = environ['OMPI_COMM_WORLD_LOCAL_RANK']
+        if launcher != 'pytorch':
+            environ.setdefault('MASTER_PORT', '29500')  # the default of torch.distributed
+        for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'):
+            environ[name]  # torchrun sets all five, for `pytorch`
+    except KeyError as error:
+        raise RuntimeError(
+            f"launcher '{launcher}' expects the environment variable {error}, which is not set: "
+            'start the job with torchrun for pytorch, srun for slurm, or mpirun (with MASTER_ADDR '
+            "exported) for mpi, or train in one process with launcher 'none'"
+        ) from None
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Mixed precision on CPU: :class:`OptimWrapper` whose forward runs in bfloat16 autocast.
+
+    MMEngine's ``AmpOptimWrapper`` refuses a machine without accelerator. bfloat16 has the range
+    of float32, so nothing is left of it here but the autocast: no gradient is ever scaled.
+    """
+
+    @contextmanager
+    def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
+        """Autocast around the forward of a training step."""
+        with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16):
+            yield
+
+
+def enable_amp(cfg: Config) -> None:
+    """Switch ``cfg.optim_wrapper`` to mixed precision: bfloat16 autocast where there is only a CPU.
+
+    Raises:
+        ValueError: The config has an optimizer wrapper of its own, which this would replace.
+    """
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'BFloat16OptimWrapper'):
+        raise ValueError(
+            f"mixed precision can only replace optim_wrapper.type='OptimWrapper', found '{kind}'"
+        )
+    if get_device() == 'cpu':
+        print_log('No accelerator found: mixed precision is bfloat16 autocast on CPU.', 'current')
+        wrapper.type = 'BFloat16OptimWrapper'
+        for gpu_option in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(gpu_option, None)
+    else:
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')

@@ -1,0 +1,375 @@
+"""Each mend of mmsola.compat works where the stack is broken and is idle where it is not.
+
+Broken and healthy stacks are made in processes of their own, by hiding modules from Python's
+import system or by laying ones that work on its path. No library is replaced.
+"""
+
+import importlib.util
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS
+from mmengine.runner import Runner
+
+from mmsola import compat
+
+on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='the mend is for machines without GPU')
+
+# Hides modules as if they were not installed: also importlib.util.find_spec answers None.
+HIDE = """
+import sys
+class Hide:
+    def __init__(self, finder, names):
+        self.finder, self.names = finder, names
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] not in self.names:
+            return self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+names = {names!r}
+sys.meta_path = [Hide(finder, names) for finder in sys.meta_path]
+for name in list(sys.modules):
+    if name.split('.')[0] in names:
+        del sys.modules[name]
+"""
+
+
+def run_python(code, *, hide=(), paths=(), env=None):
+    """Run code in a new interpreter; `paths` go before everything that is installed."""
+    repository = Path(compat.__file__).parents[1]
+    python_path = os.pathsep.join(map(str, [*paths, repository]))
+    return subprocess.Popen(
+        [sys.executable, '-c', HIDE.format(names=set(hide)) + textwrap.dedent(code)],
+        env={**os.environ, 'PYTHONPATH': python_path, 'PYTHONWARNINGS': '', **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def output_of(process):
+    """Both streams of a process that must succeed."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out, err
+
+
+# --- import time ----------------------------------------------------------------------------------
+
+
+def test_a_bare_install_is_mended(tmp_path):
+    """No importlib_metadata, no setuptools: import, inherit a config, evaluate, in silence."""
+    config = tmp_path / 'config.py'
+    name = 'bmn_2xb8-400x100-9e_activitynet-feature.py'
+    config.write_text(f"_base_ = 'mmaction::localization/bmn/{name}'")
+    code = f"""
+        import mmsola
+        import mmaction.apis, mmaction.datasets, mmaction.models
+        import numpy as np
+        from mmengine.config import Config
+        from mmaction.evaluation.functional import accuracy
+
+        assert Config.fromfile({str(config)!r}).model.type == 'BMN'
+        truth = {{'video': np.array([[0.0, 1.0]])}}
+        proposals = {{'video': np.array([[0.0, 1.0, 0.9], [0.5, 0.6, 0.1]])}}
+        print(accuracy.average_recall_at_avg_proposals(truth, proposals, 2)[-1])
+    """
+    process = run_python(code, hide=['importlib_metadata', 'pkg_resources', 'setuptools'])
+    out, err = output_of(process)
+    assert float(out.splitlines()[-1]) == pytest.approx(50.5)  # found from 50 % of the proposals on
+    assert err == ''
+
+
+@pytest.mark.skipif(
+    (Path(importlib.util.find_spec('mmaction').origin).parent / 'models/localizers/drn').exists(),
+    reason='this MMAction2 has DRN',
+)
+def test_missing_drn_says_how_to_get_it():
+    import mmaction.registry
+    from mmaction.models.localizers.drn.drn import DRN
+
+    class Extended(DRN):
+        def __init__(self):
+            raise AssertionError('too late')
+
+    with pytest.raises(ImportError, match='install MMAction2 from its source'):
+        mmaction.registry.MODELS.build(dict(type='DRN'))
+    with pytest.raises(ImportError, match='install MMAction2 from its source'):
+        Extended()
+
+
+def test_a_whole_install_is_left_alone(tmp_path):
+    """With everything in its place, nothing is replaced."""
+    for module in ('importlib_metadata', 'pkg_resources'):
+        code = 'from importlib.metadata import *' if module == 'importlib_metadata' else ''
+        (tmp_path / f'{module}.py').write_text(code)
+    drn = shadow_of_mmaction(tmp_path) / 'models' / 'localizers' / 'drn'
+    drn.mkdir()
+    (drn / 'drn.py').write_text('class DRN:\n    pass\n')
+    code = """
+        import numpy, torch
+        numpy.trapz = numpy.trapz if hasattr(numpy, 'trapz') else numpy.trapezoid
+        torch.__version__ = '2.5.1'
+        from mmengine.utils import package_utils
+        before = dict(vars(package_utils))
+
+        from mmsola import compat
+        compat.apply()
+
+        import importlib_metadata
+        from mmaction.evaluation.functional import accuracy
+        from mmaction.models.localizers.drn.drn import DRN
+        assert importlib_metadata.__name__ == 'importlib_metadata'
+        assert vars(package_utils) == before
+        assert DRN is not compat.DRN
+        assert accuracy.np is numpy
+        assert compat.HistoryBuffer not in torch.serialization.get_safe_globals()
+    """
+    output_of(run_python(code, paths=[tmp_path]))
+
+
+def shadow_of_mmaction(folder):
+    """A copy of the installed MMAction2, made of links, to which files can be added."""
+    original = Path(importlib.util.find_spec('mmaction').origin).parent
+    shadow = folder / 'mmaction'
+    for part in ('', 'models', 'models/localizers'):
+        (shadow / part).mkdir()
+        for child in (original / part).iterdir():
+            if child.name not in ('models', 'localizers', 'drn', '__pycache__'):
+                (shadow / part / child.name).symlink_to(child)
+    return shadow
+
+
+def test_apply_twice_changes_nothing():
+    state = lambda: (dict(sys.modules), set(torch.serialization.get_safe_globals()))  # noqa: E731
+    compat.apply()
+    before = state()
+    compat.apply()
+    assert state() == before
+
+
+def test_missing_mmcv_names_both_packages():
+    out, err = run_python('import mmsola', hide=['mmcv']).communicate(timeout=120)
+    assert 'ImportError' in err and 'mmcv-lite' in err and 'or `mmcv`' in err
+
+
+def test_package_look_ups_agree_with_the_installed_files(tmp_path, monkeypatch):
+    assert compat.is_installed('mmaction2') and compat.is_installed('mmaction')
+    assert not compat.is_installed('no_such_package')
+    assert compat.package2module('mmaction2') == 'mmaction'
+    folder = str(Path(importlib.util.find_spec('mmaction').origin).parent)
+    assert compat.get_installed_path('mmaction') == folder
+    # A clone of the repository in the working directory is no package.
+    (tmp_path / 'mmaction2').mkdir()
+    (tmp_path / 'a_mere_folder').mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert compat.get_installed_path('mmaction2') == folder
+    with pytest.raises(ImportError, match='no_such_package'):
+        compat.get_installed_path('no_such_package')
+    with pytest.raises(RuntimeError, match='namespace package'):
+        compat.get_installed_path('a_mere_folder')
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+@MODELS.register_module()
+class CompatLine(BaseModel):
+    """The smallest model a Runner trains."""
+
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg=init_cfg)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seen = []
+
+    def forward(self, inputs, mode='loss'):
+        """Squared distance to the inputs."""
+        product = torch.nn.functional.linear(torch.ones(1, 1), self.weight[None])
+        self.seen.append(product.dtype)
+        if mode == 'loss':
+            return dict(loss=((product - torch.stack(inputs)) ** 2).mean())
+        return [torch.zeros(1)]
+
+
+@DATASETS.register_module()
+class CompatNumbers(torch.utils.data.Dataset):
+    """Two numbers, and as metainfo what a config hands to a dataset."""
+
+    metainfo = Config(dict(metainfo=dict(timeline=dict(stride_frames=8)))).metainfo
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.ones(1))
+
+
+def config_of(work_dir, max_epochs=1, **settings):
+    """Config of a Runner that trains `CompatLine` on `CompatNumbers`."""
+    return Config(
+        dict(
+            model=dict(type='CompatLine'),
+            work_dir=str(work_dir),
+            train_dataloader=dict(
+                batch_size=1,
+                num_workers=0,
+                dataset=dict(type='CompatNumbers'),
+                sampler=dict(type='DefaultSampler', shuffle=False),
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
+            optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=0.1)),
+            experiment_name=f'{Path(work_dir).name}_{max_epochs}',
+            **settings,
+        )
+    )
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """A checkpoint of a real Runner, with every kind of number in its message hub."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    runner = Runner.from_cfg(config_of(work_dir))
+    scalars = [np.float64(1), np.float32(1), np.float16(1), np.int64(1), np.int32(1), np.bool_(1)]
+    for scalar in scalars:
+        runner.message_hub.update_info(type(scalar).__name__, scalar)
+    runner.train()
+    return work_dir / 'epoch_1.pth'
+
+
+def test_checkpoint_is_loaded_safely(checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    hub = content['message_hub']
+    assert hub['runtime_info']['dataset_meta']['timeline'] == dict(stride_frames=8)
+    assert hub['runtime_info']['float64'] == 1
+    assert hub['log_scalars']['train/loss'].statistics('max') == 1.0
+
+
+def test_checkpoint_of_the_other_numpy_is_loaded(checkpoint, tmp_path):
+    """NumPy 1 writes the module `numpy.core`, NumPy 2 `numpy._core`."""
+    written = b'numpy._core.multiarray' if hasattr(np, '_core') else b'numpy.core.multiarray'
+    other = {b'numpy._core.multiarray': b'numpy.core.multiarray'}
+    other |= {new: old for old, new in other.items()}
+    array = tmp_path / 'array.pth'
+    torch.save(
+        HistoryBuffer([1.0], [1]), array, _use_new_zipfile_serialization=False, pickle_protocol=2
+    )
+    assert written in array.read_bytes()
+    array.write_bytes(array.read_bytes().replace(written, other[written]))
+    assert torch.load(array, weights_only=True).current() == 1.0
+
+
+def test_resume_load_from_and_pretrained(checkpoint, tmp_path):
+    weight = torch.load(checkpoint, weights_only=True)['state_dict']['weight']
+    resumed = config_of(tmp_path / 'resumed', 2, load_from=str(checkpoint), resume=True)
+    runner = Runner.from_cfg(resumed)
+    runner.train()
+    assert runner.iter == 4 and len(runner.message_hub.get_scalar('train/loss').data[0]) == 4
+
+    runner = Runner.from_cfg(config_of(tmp_path / 'loaded', load_from=str(checkpoint)))
+    runner.load_or_resume()
+    assert torch.equal(runner.model.weight, weight)
+
+    model = CompatLine(init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)))
+    model.init_weights()
+    assert torch.equal(model.weight, weight)
+
+
+class Reduced:
+    """Is pickled as a call of the reader's choice."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    'attack',
+    [
+        Reduced(os.system, 'touch ATTACKED'),
+        Reduced(eval, "open('ATTACKED', 'w')"),
+        Reduced(getattr, HistoryBuffer, '__init__'),  # the way to __globals__
+        Reduced(getattr, np.ndarray, 'tofile'),
+        np.array([0], dtype=object),
+    ],
+    ids=['system', 'eval', 'getattr', 'getattr of another type', 'array of objects'],
+)
+def test_malicious_checkpoint_is_still_refused(attack, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(dict(state_dict={}, message_hub=attack), 'attack.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load('attack.pth', weights_only=True)
+    assert not Path('ATTACKED').exists()
+
+
+# --- no accelerator -------------------------------------------------------------------------------
+
+
+@on_cpu
+def test_two_processes_train_one_model(tmp_path):
+    """Each sees a number of its own; both end with the step along the mean gradient."""
+    code = f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_compat import *
+        rank = int(os.environ['RANK'])
+        cfg = config_of({str(tmp_path)!r}, launcher='pytorch')
+        cfg.model_wrapper_cfg = None
+        cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.5)
+        CompatNumbers.__getitem__ = lambda self, index: dict(inputs=torch.full((1,), float(index)))
+        assert compat.init_cpu_process_group(cfg) and compat.init_cpu_process_group(cfg)
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        print(torch.distributed.get_world_size(), runner.model.module.weight.item())
+    """
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        meeting = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free.getsockname()[1]))
+    ranks = [dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2') for rank in range(2)]
+    processes = [run_python(code, env={**meeting, **rank}) for rank in ranks]
+    # inputs 0 and 1, weight 0: gradients 0 and -2, their mean -1, learning rate 0.5
+    assert [output_of(process)[0].splitlines()[-1] for process in processes] == ['2 0.5'] * 2
+
+
+def test_one_process_gets_no_process_group():
+    cfg = Config(dict(launcher='none'))
+    assert not compat.init_cpu_process_group(cfg)
+    assert 'model_wrapper_cfg' not in cfg and not torch.distributed.is_initialized()
+
+
+@on_cpu
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_launcher_that_did_not_launch_is_named(launcher, monkeypatch):
+    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RuntimeError, match=f"launcher '{launcher}' expects .*RANK|PROCID"):
+        compat.init_cpu_process_group(Config(dict(launcher=launcher)))
+
+
+@on_cpu
+def test_amp_trains_in_bfloat16_on_cpu(tmp_path):
+    cfg = config_of(tmp_path)
+    cfg.optim_wrapper.update(loss_scale='dynamic', dtype='float16')
+    compat.enable_amp(cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert set(runner.model.seen) == {torch.bfloat16}
+    assert runner.model.weight.dtype == torch.float32 and runner.model.weight.item() > 0
+
+
+def test_amp_does_not_replace_a_wrapper_of_the_users():
+    with pytest.raises(ValueError, match='ApexOptimWrapper'):
+        compat.enable_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
