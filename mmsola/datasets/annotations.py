@@ -1,0 +1,384 @@
+"""Annotation files of the field, read into one record type.
+
+Two layouts are recognised by their content:
+
+* MMAction2's flat json: ``{name: {duration_second, duration_frame, feature_frame, fps, rfps,
+  annotations: [{segment: [start, end], label}]}}``
+* the ``database`` json of ActivityNet, HACS, THUMOS14 and OpenTAD:
+  ``{database: {name: {duration, subset, annotations, frame, fps}}}``
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Seconds. Durations and segment ends were rounded by different hands: less than this is no overlap.
+ROUNDING_SEC = 1e-3
+
+# The label of a segment that comes without one: all that is known is that something happens.
+CLASS_AGNOSTIC_LABEL = 'action'
+
+_DURATION_FIELDS = ('duration_second', 'duration')
+_FRAME_FIELDS = ('duration_frame', 'frame')
+_KNOWN_FIELDS = {*_DURATION_FIELDS, *_FRAME_FIELDS, 'feature_frame', 'annotations', 'subset'}
+
+
+class AnnotationError(ValueError):
+    """An annotation that cannot be used; says file, video, found, expected and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One annotated stretch of a video, in seconds, with ``start_sec < end_sec``."""
+
+    start_sec: float
+    end_sec: float
+    label: str
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """What an annotation file says about one video; None where it says nothing.
+
+    Attributes:
+        fps: True frames per second: ``rfps``, else frames / duration, else ``fps``.
+        num_frames: Frames of the video.
+        feature_frames: Frames covered by the features (MMAction2's ``feature_frame``).
+        group: Who or what must not be in training and validation at once, such as the subject.
+            A video without group is bound to no other one.
+        segments: None for a video that nobody annotated; an empty tuple for one that was looked
+            through and holds no action.
+    """
+
+    name: str
+    duration_sec: float | None = None
+    fps: float | None = None
+    num_frames: int | None = None
+    feature_frames: int | None = None
+    subset: str | None = None
+    group: str | None = None
+    segments: tuple[Segment, ...] | None = None
+
+
+@dataclass(frozen=True)
+class AnnotationSet:
+    """Records in the order of the file, and a readable line for each segment that was changed."""
+
+    records: tuple[VideoRecord, ...]
+    clipped: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def load_annotations(
+    path: str | os.PathLike[str],
+    subset: str | Sequence[str] | None = None,
+    group_field: str | None = None,
+    on_bad_segment: str = 'stop',
+) -> AnnotationSet:
+    """Read an annotation file of MMAction2's flat or of the ``database`` style.
+
+    A segment that runs past the end of its video is clipped to it. One whose times make no sense
+    (not finite, negative, empty, reversed, wholly past the end) is bad. A segment without label
+    gets the label ``'action'``. Where not one video of a subset has a segment, as in test subsets,
+    its videos count as not annotated (``segments=None``).
+
+    Args:
+        path: The json file.
+        subset: Keep only videos of this subset, or of these; upper and lower case are the same.
+        group_field: Field of a video's entry that becomes ``VideoRecord.group``.
+        on_bad_segment: ``'stop'`` raises on bad segments, ``'drop'`` leaves them out.
+
+    Raises:
+        AnnotationError: The file cannot be read or used as annotations.
+    """
+    if on_bad_segment not in ('stop', 'drop'):
+        raise ValueError(f"on_bad_segment is {on_bad_segment!r}; expected 'stop' or 'drop'")
+    file = os.fspath(path)
+    entries = _videos(file, _read_json(file))
+    if subset is not None:
+        entries = _of_subset(file, entries, [subset] if isinstance(subset, str) else list(subset))
+    if group_field is not None:
+        _require_field(file, entries, group_field)
+
+    annotated_subsets = {
+        entry.get('subset') for entry in entries.values() if entry.get('annotations')
+    }
+    clipped: list[str] = []
+    dropped: list[str] = []
+    records = []
+    for name, entry in entries.items():
+        reader = _EntryReader(file, name, entry)
+        duration_sec = reader.positive(*_DURATION_FIELDS)
+        num_frames = reader.positive(*_FRAME_FIELDS)
+        feature_frames = reader.positive('feature_frame')
+        fps = reader.positive('rfps')
+        if fps is None and num_frames is not None and duration_sec is not None:
+            fps = num_frames / duration_sec
+        is_annotated = entry.get('subset') in annotated_subsets
+        records.append(
+            VideoRecord(
+                name=name,
+                duration_sec=duration_sec,
+                fps=reader.positive('fps') if fps is None else fps,
+                num_frames=None if num_frames is None else int(num_frames),
+                feature_frames=None if feature_frames is None else int(feature_frames),
+                subset=entry.get('subset'),
+                group=None if group_field is None else reader.group(group_field),
+                segments=reader.segments(duration_sec, clipped, dropped) if is_annotated else None,
+            )
+        )
+    if dropped and on_bad_segment == 'stop':
+        raise _error(
+            f'{file}: {_first(dropped, len(dropped))}',
+            'finite times in seconds, 0 <= start < end, start before the end of the video',
+            "correct these segments, or leave them out with on_bad_segment='drop'",
+        )
+    return AnnotationSet(tuple(records), tuple(clipped), tuple(dropped))
+
+
+class _EntryReader:
+    """Takes the entry of one video apart; every complaint names file and video."""
+
+    def __init__(self, file: str, name: str, entry: dict[str, Any]) -> None:
+        self.where = f'{file}: video {name!r}'
+        self.name = name
+        self.entry = entry
+
+    def positive(self, *fields: str) -> float | None:
+        """The first of these fields that is there, as a number above zero."""
+        for field in fields:
+            value = self.entry.get(field)
+            if value is None:
+                continue
+            if not _is_number(value) or not math.isfinite(value) or value <= 0:
+                raise _error(
+                    f'{self.where}: {field} is {value!r}',
+                    'a number above 0',
+                    f'correct {field}, or remove it if it is not known',
+                )
+            return value
+        return None
+
+    def group(self, field: str) -> str | None:
+        value = self.entry.get(field)
+        if value is not None and not isinstance(value, (str, int)):
+            raise _error(
+                f'{self.where}: {field} is {value!r}',
+                'a text or a whole number that names the group',
+                'choose another group_field',
+            )
+        return None if value is None else str(value)
+
+    def segments(
+        self, duration_sec: float | None, clipped: list[str], dropped: list[str]
+    ) -> tuple[Segment, ...] | None:
+        """Segments inside the video; adds a line to ``clipped`` or ``dropped`` for the others."""
+        annotations = self.entry.get('annotations')
+        if annotations is None:
+            return None
+        if not isinstance(annotations, list):
+            raise _error(
+                f'{self.where}: annotations is a {type(annotations).__name__}',
+                'a list of {"segment": [start, end], "label": ...}',
+                'write the annotations of this video as a list',
+            )
+        segments = []
+        for index, annotation in enumerate(annotations):
+            start_sec, end_sec = self._times(index, annotation)
+            label = self._label(index, annotation)
+            fault = _fault(start_sec, end_sec, duration_sec)
+            if fault is not None:
+                dropped.append(f'{self.name}: segment [{start_sec:g}, {end_sec:g}] {fault}')
+                continue
+            if duration_sec is not None and end_sec > duration_sec:
+                if end_sec > duration_sec + ROUNDING_SEC:
+                    clipped.append(
+                        f'{self.name}: segment [{start_sec:.3f}, {end_sec:.3f}] ends after the '
+                        f'video, clipped to {duration_sec:.3f} s'
+                    )
+                end_sec = duration_sec
+            segments.append(Segment(max(start_sec, 0.0), end_sec, label))
+        return tuple(segments)
+
+    def _times(self, index: int, annotation: Any) -> tuple[float, float]:
+        times = annotation.get('segment') if isinstance(annotation, dict) else None
+        if not isinstance(times, list) or len(times) != 2:
+            raise self._segment_error(f'segment {index} is not a pair', annotation)
+        if not all(_is_number(time) for time in times):
+            raise self._segment_error(f'segment {index} is not numeric', annotation)
+        return float(times[0]), float(times[1])
+
+    def _segment_error(self, found: str, annotation: Any) -> AnnotationError:
+        return _error(
+            f'{self.where}: {found}: {annotation!r}',
+            '"segment": [start, end], two numbers in seconds',
+            'correct this segment in the file',
+        )
+
+    def _label(self, index: int, annotation: dict[str, Any]) -> str:
+        label = annotation.get('label')
+        if label is None or label == '':
+            return CLASS_AGNOSTIC_LABEL
+        if isinstance(label, bool) or not isinstance(label, (str, int)):
+            raise _error(
+                f'{self.where}: label of segment {index} is {label!r}',
+                'a text or a whole number',
+                'write one label per segment',
+            )
+        return str(label)
+
+
+def _fault(start_sec: float, end_sec: float, duration_sec: float | None) -> str | None:
+    """What makes these times useless, if anything does."""
+    if not (math.isfinite(start_sec) and math.isfinite(end_sec)):
+        return 'is not finite'
+    if start_sec < -ROUNDING_SEC:
+        return 'starts before 0'
+    if end_sec == start_sec:
+        return 'has zero length'
+    if end_sec <= max(start_sec, 0.0):
+        return 'is reversed'
+    if duration_sec is not None and start_sec >= duration_sec:
+        return f'lies past the end of the video ({duration_sec:g} s)'
+    return None
+
+
+def _read_json(file: str) -> Any:
+    """The content of a json file, refusing objects that name a key twice."""
+    if not os.path.isfile(file):
+        found = 'is a folder' if os.path.isdir(file) else 'does not exist'
+        raise _error(f'{file}: {found}', 'a json annotation file', 'correct the path in the config')
+    try:
+        with open(file, encoding='utf-8-sig') as stream:
+            text = stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _error(
+            f'{file}: cannot be read as text ({error})',
+            'a readable json file in UTF-8',
+            'correct the path in the config, or the rights of the file',
+        ) from error
+    if not text.strip():
+        raise _error(f'{file}: is empty', 'a json annotation file', 'download or copy it again')
+
+    repeated: list[str] = []
+
+    def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # json itself keeps the last of two entries of the same name and says nothing.
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            repeated.extend(
+                f'{"video" if isinstance(content[key], dict) else "key"} {key!r} occurs {n} times'
+                for key, n in counts.items()
+                if n > 1
+            )
+        return content
+
+    try:
+        content = json.loads(text, object_pairs_hook=to_dict)
+    except json.JSONDecodeError as error:
+        raise _error(
+            f'{file}: is not valid json: {error.msg} in line {error.lineno}, '
+            f'column {error.colno} of {text.count(chr(10)) + 1} lines',
+            'a complete json file',
+            'download or copy it again if it was cut off, else correct that line',
+        ) from error
+    if repeated:
+        raise _error(
+            f'{file}: {_first(repeated, len(repeated))}',
+            'each name once',
+            'remove or rename all but one of them',
+        )
+    return content
+
+
+def _videos(file: str, content: Any) -> dict[str, dict[str, Any]]:
+    """The entries of the videos by name, whichever of the two layouts the file has."""
+    expected = (
+        'MMAction2\'s {name: {"duration_second", "annotations"}} or ActivityNet\'s '
+        '{"database": {name: {"duration", "subset", "annotations"}}}'
+    )
+    mend = 'give an annotation file of one of these layouts'
+    if not isinstance(content, dict):
+        raise _error(f'{file}: holds a json {type(content).__name__}', expected, mend)
+    videos = content.get('database', content)
+    if not isinstance(videos, dict):
+        raise _error(f'{file}: "database" is a {type(videos).__name__}', expected, mend)
+    if not videos:
+        raise _error(f'{file}: holds no videos', expected, mend)
+    odd = [name for name, entry in videos.items() if not isinstance(entry, dict)]
+    if odd and len(odd) < len(videos) and 'results' not in content:
+        raise _error(
+            f'{file}: video {odd[0]!r}: its entry is a {type(videos[odd[0]]).__name__}',
+            expected,
+            'correct this entry, or remove it',
+        )
+    if odd or not any(_KNOWN_FIELDS & entry.keys() for entry in videos.values()):
+        hint = ' (a submission, not annotations)' if 'results' in content else ''
+        keys = _first([repr(key) for key in content], len(content))
+        raise _error(f'{file}: is of an unknown format{hint}, with the keys {keys}', expected, mend)
+    for name, entry in videos.items():
+        if not isinstance(entry.get('subset'), (str, type(None))):
+            raise _error(
+                f'{file}: video {name!r}: subset is {entry["subset"]!r}',
+                'a text',
+                'write the name of the subset, or remove it',
+            )
+    return videos
+
+
+def _of_subset(
+    file: str, entries: dict[str, dict[str, Any]], wanted: list[str]
+) -> dict[str, dict[str, Any]]:
+    counts = Counter(entry.get('subset') for entry in entries.values())
+    if set(counts) == {None}:
+        raise _error(
+            f'{file}: its videos belong to no subset, but subset={wanted} is asked for',
+            'a "subset" in each entry',
+            'leave out subset: a flat annotation file is one subset as a whole',
+        )
+    present = {str(name).lower() for name in counts if name is not None}
+    absent = [name for name in wanted if name.lower() not in present]
+    if absent or not wanted:
+        found = ', '.join(f'{name!r} ({count} videos)' for name, count in counts.items())
+        raise _error(
+            f'{file}: has no subset {", ".join(map(repr, absent or wanted))}',
+            f'one of {found}',
+            'correct subset in the config',
+        )
+    lowered = {name.lower() for name in wanted}
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if entry.get('subset') is not None and entry['subset'].lower() in lowered
+    }
+
+
+def _require_field(file: str, entries: dict[str, dict[str, Any]], group_field: str) -> None:
+    if all(entry.get(group_field) is None for entry in entries.values()):
+        fields = sorted({field for entry in entries.values() for field in entry})
+        raise _error(
+            f'{file}: no video has the field {group_field!r}',
+            f'one of {", ".join(map(repr, fields))}',
+            'correct group_field in the config, or add the field to the file',
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _first(lines: list[str], count: int, shown: int = 5) -> str:
+    rest = f' and {count - shown} more' if count > shown else ''
+    return '; '.join(lines[:shown]) + rest
+
+
+def _error(found: str, expected: str, mend: str) -> AnnotationError:
+    # One text, not four arguments: DataLoader workers rebuild an exception from its message alone.
+    return AnnotationError(f'{found}\n  expected: {expected}\n  mend: {mend}')

@@ -1,0 +1,66 @@
+"""Remembers which feature files passed the check, so that the next run need not read them again.
+
+One small json file for each setting of a feature store, in ``${MMSOLA_CACHE:-~/.cache/mmsola}``
+below ``checked/``. It only ever saves time: what cannot be read or written is not used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from typing import Any, NamedTuple
+
+# Raised whenever the check learns to find something new, so that old passes do not count.
+CHECK_VERSION = 1
+
+
+class Passed(NamedTuple):
+    """A video that passed: the file it was in then, its shape (T, C), and how far it was looked at.
+
+    ``size`` in bytes and ``mtime_ns`` tell whether the file is still the same.
+    """
+
+    size: int
+    mtime_ns: int
+    num_snippets: int
+    num_channels: int
+    values: bool
+
+
+def load(settings: dict[str, Any]) -> dict[str, Passed]:
+    """The videos that passed with these settings, by name; none if nothing usable is there."""
+    try:
+        with open(_file(settings), encoding='utf-8') as stream:
+            content = json.load(stream)
+        return {name: Passed(*row) for name, row in content['passed'].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def save(settings: dict[str, Any], passed: dict[str, Passed]) -> None:
+    """Add videos to those remembered for these settings."""
+    file = _file(settings)
+    # Other processes check their share of the videos meanwhile: keep what they wrote.
+    content = {'settings': settings, 'passed': {**load(settings), **passed}}
+    partial = None
+    try:
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            'w', encoding='utf-8', dir=os.path.dirname(file), suffix='.partial', delete=False
+        ) as stream:
+            partial = stream.name
+            json.dump(content, stream)
+        os.replace(partial, file)
+    except OSError:
+        if partial is not None:
+            with contextlib.suppress(OSError):
+                os.remove(partial)
+
+
+def _file(settings: dict[str, Any]) -> str:
+    folder = os.environ.get('MMSOLA_CACHE') or os.path.expanduser('~/.cache/mmsola')
+    text = json.dumps([CHECK_VERSION, settings], sort_keys=True)
+    return os.path.join(folder, 'checked', hashlib.sha256(text.encode()).hexdigest()[:24] + '.json')

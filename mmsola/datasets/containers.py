@@ -1,0 +1,328 @@
+"""The files that hold snippet features: one small class for each kind of container.
+
+A container knows its videos by *key*: the path of a file below the folder without its suffix, or
+the path of an entry in an HDF5 file. It hands out arrays as they are stored; what they mean is the
+feature store's business. Nothing here ever unpickles: feature files come from strangers.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import mmap
+import os
+import pickle
+import zipfile
+import zlib
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from .feature_errors import FeatureError, dtype_error, feature_error, pickled_error, truncated_error
+
+
+class Container:
+    """What a feature store needs to know of its files, whatever their kind."""
+
+    def keys(self) -> list[str]:
+        raise NotImplementedError
+
+    def __contains__(self, key: str) -> bool:
+        raise NotImplementedError
+
+    def path(self, key: str) -> str:
+        """Where the video lies, for messages."""
+        raise NotImplementedError
+
+    def stamp(self, key: str) -> tuple[int, int] | None:
+        """Size in bytes and mtime in ns of the file of this video, None if it is not there."""
+        raise NotImplementedError
+
+    def open(self, key: str) -> Any:
+        """Something with ``shape``, ``dtype`` and slices, on disk where the container allows."""
+        raise NotImplementedError
+
+    def header(self, key: str) -> tuple[tuple[int, ...], Any]:
+        """Shape and dtype, without the values where the container allows."""
+        array = self.open(key)
+        return array.shape, array.dtype
+
+    def is_plainly_finite(self, key: str) -> bool:
+        """Whether it can be told without parsing the values that all are finite."""
+        return False
+
+
+class Folder(Container):
+    """One file a video, in a folder and its sub-folders."""
+
+    suffix = ''
+
+    def __init__(self, root: str, entry: str | None = None) -> None:
+        self.root = root
+        self.entry = entry
+
+    def keys(self) -> list[str]:
+        return files_by_suffix(self.root).get(self.suffix, [])
+
+    def __contains__(self, key: str) -> bool:
+        return os.path.isfile(self.path(key))
+
+    def path(self, key: str) -> str:
+        return os.path.join(self.root, key + self.suffix)
+
+    def stamp(self, key: str) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path(key))
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns
+
+    def opened(self, key: str) -> BinaryIO:
+        """The file, which must not be empty."""
+        stream = open(self.path(key), 'rb')  # noqa: SIM115 - the caller closes it
+        if not os.fstat(stream.fileno()).st_size:
+            stream.close()
+            raise feature_error(
+                f'{self.path(key)}: is empty (0 bytes)',
+                'a feature file',
+                'copy, download or extract it again',
+            )
+        return stream
+
+    def select(self, key: str, entries: list[str]) -> str:
+        """The entry to take from a file that holds several arrays."""
+        if self.entry is None and len(entries) == 1:
+            return entries[0]
+        if self.entry in entries:
+            assert self.entry is not None
+            return self.entry
+        found = ', '.join(map(repr, entries)) or 'nothing'
+        raise feature_error(
+            f'{self.path(key)}: holds {found}',
+            'one array' if self.entry is None else f'an entry {self.entry!r}',
+            f'name the features with entry=..., such as entry={(entries or ["features"])[0]!r}',
+        )
+
+
+class NpyFolder(Folder):
+    """``.npy``: mapped into memory, so that a window costs no more than its own bytes."""
+
+    suffix = '.npy'
+
+    def open(self, key: str) -> np.ndarray:
+        path = self.path(key)
+        with self.opened(key) as stream:
+            shape, is_fortran, dtype = _npy_header(stream, path, _NPY_MEND.format(path=path))
+            offset = stream.tell()
+            size = math.prod(shape) * dtype.itemsize
+            held = os.fstat(stream.fileno()).st_size - offset
+            if not 0 <= size <= held:
+                raise truncated_error(path, f'{held} of the {size} bytes that shape {shape} takes')
+            # The map lives as long as the array does, a window read; it needs no open file.
+            values = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        order: Literal['C', 'F'] = 'F' if is_fortran else 'C'
+        return np.ndarray(shape, dtype, values, offset, order=order)
+
+
+class NpzFolder(Folder):
+    """``.npz``: read whole, since its arrays may be compressed."""
+
+    suffix = '.npz'
+
+    def header(self, key: str) -> tuple[tuple[int, ...], Any]:
+        return self._member(key, with_values=False)
+
+    def open(self, key: str) -> np.ndarray:
+        return self._member(key, with_values=True)
+
+    def _member(self, key: str, with_values: bool) -> Any:
+        path = self.path(key)
+        with self.opened(key) as stream:
+            try:
+                with zipfile.ZipFile(stream) as archive:
+                    entries = [name[:-4] for name in archive.namelist() if name.endswith('.npy')]
+                    entry = self.select(key, entries)
+                    with archive.open(f'{entry}.npy') as member:
+                        shape, _, dtype = _npy_header(member, path, _NPZ_MEND.format(path=path))
+                    if not with_values:
+                        return shape, dtype
+                    with archive.open(f'{entry}.npy') as member:
+                        return npy_format.read_array(member, allow_pickle=False)
+            except FeatureError:
+                raise
+            except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+                raise truncated_error(path, str(error)) from error
+
+
+class PtFolder(Folder):
+    """``.pt``: a tensor, or a dict of tensors, mapped into memory by torch."""
+
+    suffix = '.pt'
+
+    def open(self, key: str) -> np.ndarray:
+        import torch
+
+        path = self.path(key)
+        with self.opened(key) as stream:
+            # Files of torch < 1.6 are no zip archives and cannot be mapped.
+            is_archive = stream.read(4) == b'PK\x03\x04'
+        try:
+            content = torch.load(path, map_location='cpu', mmap=is_archive, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise pickled_error(path, _PT_MEND.format(path=path)) from error
+        except (RuntimeError, EOFError, ValueError) as error:
+            raise truncated_error(path, str(error).splitlines()[0]) from error
+        if isinstance(content, dict):
+            content = content[self.select(key, list(content))]
+        elif self.entry is not None:
+            raise feature_error(
+                f'{path}: holds no entries but a {type(content).__name__}',
+                f'a dict of tensors with an entry {self.entry!r}',
+                'leave out entry',
+            )
+        if isinstance(content, np.ndarray):  # loads only where NumPy is on torch's allow-list
+            return content
+        if not isinstance(content, torch.Tensor):
+            raise dtype_error(path, type(content).__name__)
+        try:
+            return content.detach().numpy()
+        except (TypeError, RuntimeError) as error:  # bfloat16, sparse, quantized
+            raise dtype_error(path, content.dtype) from error
+
+
+class CsvFolder(Folder):
+    """``.csv`` as MMAction2 and CUHK write it: text, read whole, with or without a header row."""
+
+    suffix = '.csv'
+
+    def header(self, key: str) -> tuple[tuple[int, ...], Any]:
+        lines = self._rows(key)
+        columns = {line.count(b',') for line in lines}
+        if len(columns) > 1:
+            expected = lines[0].count(b',')
+            row = next(row for row, line in enumerate(lines) if line.count(b',') != expected)
+            raise truncated_error(
+                self.path(key),
+                f'snippet {row} has {lines[row].count(b",") + 1} columns, '
+                f'snippet 0 has {expected + 1}',
+            )
+        return (len(lines), columns.pop() + 1 if columns else 0), np.dtype(np.float32)
+
+    def open(self, key: str) -> np.ndarray:
+        rows = self._rows(key)
+        if not rows:
+            return np.empty((0, 0), np.float32)
+        try:
+            # From a stream of bytes this is nearly twice as fast as from a path or from rows.
+            return np.loadtxt(io.BytesIO(b'\n'.join(rows)), np.float32, delimiter=',', ndmin=2)
+        except ValueError as error:
+            self.header(key)  # says it better if it is the number of columns
+            raise feature_error(
+                f'{self.path(key)}: is no table of numbers ({error})',
+                'numbers separated by commas, with at most one header row',
+                'write it again, or correct this row',
+            ) from error
+
+    def is_plainly_finite(self, key: str) -> bool:
+        # Parsing takes several times longer than a look at the text: once digits are left out, only
+        # a few pairs of neighbours occur in numbers, and letters (nan, inf) stand out. What is
+        # empty, or so long or of such an exponent that float32 might overflow, is for the parser.
+        text = np.frombuffer(b','.join([b'', *self._rows(key), b'']), np.uint8)
+        marks = text[(text < ord('0')) | (text > ord('9'))].astype(np.uint16)
+        pairs = np.flatnonzero(np.bincount(marks[:-1] << 8 | marks[1:]))
+        lengths = np.diff(np.flatnonzero(text == ord(','))) - 1
+        exponents = text[np.flatnonzero(text == ord('+')) + 1]
+        return bool(
+            _PAIRS_IN_NUMBERS.issuperset(pairs.tolist())
+            and lengths.min() > 0
+            and lengths.max() <= 30
+            and (exponents == ord('0')).all()
+        )
+
+    def _rows(self, key: str) -> list[bytes]:
+        """The rows of numbers, without header row and blank lines."""
+        with self.opened(key) as stream:
+            text = stream.read()
+        rows = [row for row in text.removeprefix(b'\xef\xbb\xbf').splitlines() if row.strip()]
+        return rows[1:] if rows and _is_header_row(rows[0]) else rows
+
+
+FOLDER_FORMATS = {'csv': CsvFolder, 'npy': NpyFolder, 'npz': NpzFolder, 'pt': PtFolder}
+
+
+def files_by_suffix(root: str) -> dict[str, list[str]]:
+    """Keys of the files below a folder by suffix; hidden files are none of ours."""
+    keys: dict[str, list[str]] = {}
+    for folder, _, files in os.walk(root, followlinks=True):
+        below = os.path.relpath(folder, root).replace(os.sep, '/')
+        prefix = '' if below == '.' else f'{below}/'
+        for file in files:
+            if not file.startswith('.'):
+                stem, suffix = os.path.splitext(file)
+                keys.setdefault(suffix, []).append(prefix + stem)
+    return keys
+
+
+# What can stand side by side in '-3.1e-05,' and its like, digits left out; as big-endian uint16.
+_PAIRS_IN_NUMBERS = {
+    int.from_bytes(pair.encode(), 'big')
+    for pair in (',,', ',-', ',.', ',e', '-,', '-.', '-e', '.,', '.e', 'e-', 'e+', '+,')
+}
+
+_NPY_MEND = (
+    'python -c "import numpy as np; p = {path!r}; '
+    "np.save(p, np.load(p, allow_pickle=True).astype('float32'))\""
+)
+_NPZ_MEND = (
+    'python -c "import numpy as np; p = {path!r}; d = dict(np.load(p, allow_pickle=True)); '
+    "np.savez(p, **{{k: v.astype('float32') for k, v in d.items()}})\""
+)
+_PT_MEND = (
+    'python -c "import torch; p = {path!r}; '
+    'torch.save(torch.as_tensor(torch.load(p, weights_only=False)).float(), p)"'
+)
+
+
+def _npy_header(stream: Any, path: str, mend: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and dtype at the start of an npy stream, which is left at the first value."""
+    magic = stream.read(8)
+    if magic[:1] == b'\x80':  # first byte of every pickle since protocol 2
+        raise pickled_error(path, mend)
+    if magic[:6] != b'\x93NUMPY'[: len(magic)]:
+        raise feature_error(
+            f'{path}: is no npy file (it begins with {magic!r})',
+            'a file written by np.save',
+            'correct the suffix of the file, or write it again with np.save',
+        )
+    length = stream.read(2 if magic[6:7] == b'\x01' else 4)
+    header = length + stream.read(int.from_bytes(length, 'little'))
+    try:
+        shape, is_fortran, dtype = _parsed_npy_header(header, len(length))
+    except (ValueError, SyntaxError) as error:
+        raise truncated_error(path, f'its header cannot be read: {error}') from error
+    if dtype.hasobject:
+        raise pickled_error(path, mend)
+    return shape, is_fortran, dtype
+
+
+# Parsing takes longer than reading a window, and videos of equal length have equal headers.
+@functools.lru_cache(maxsize=4096)
+def _parsed_npy_header(header: bytes, length_bytes: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    is_first_version = length_bytes == 2
+    parse = (
+        npy_format.read_array_header_1_0 if is_first_version else npy_format.read_array_header_2_0
+    )
+    return parse(io.BytesIO(header))
+
+
+def _is_header_row(row: bytes) -> bool:
+    """Whether the first row of a csv file names columns instead of holding numbers."""
+    fields = row.split(b',')
+    try:
+        [float(field) for field in fields]
+    except ValueError:
+        return True
+    # pandas names columns 0, 1, 2, ... if nobody else does.
+    return len(fields) > 1 and fields == [b'%d' % index for index in range(len(fields))]

@@ -1,0 +1,80 @@
+"""From the path of features to the container that reads them."""
+
+from __future__ import annotations
+
+import os
+
+from .containers import FOLDER_FORMATS, Container, files_by_suffix
+from .feature_errors import feature_error
+from .hdf5_container import Hdf5File
+
+FORMATS = ('auto', *FOLDER_FORMATS, 'hdf5')
+
+
+def open_container(root: str, format: str, entry: str | None) -> Container:
+    """The container at ``root``; with ``format='auto'`` of the one kind that is found there.
+
+    Raises:
+        FeatureError: Nothing is there, or nothing of that format, or several formats are.
+    """
+    if format not in FORMATS:
+        raise feature_error(
+            f'unknown feature format {format!r}',
+            f'one of {", ".join(map(repr, FORMATS))}',
+            'correct format in the config, or convert the features to one of these',
+        )
+    if not os.path.exists(root):
+        raise feature_error(
+            f'{root or "(no path given)"}: does not exist',
+            'a folder with feature files, or one HDF5 file',
+            'correct the path of the features in the config',
+        )
+    if os.path.isfile(root):
+        return _open_hdf5(root, format, entry)
+    counts = {suffix: len(keys) for suffix, keys in files_by_suffix(root).items()}
+    present = [name for name in FOLDER_FORMATS if f'.{name}' in counts]
+    found = ', '.join(f'{n} {suffix or "without suffix"}' for suffix, n in counts.items())
+    if format == 'auto' and len(present) > 1:
+        raise feature_error(
+            f'{root}: holds feature files of several formats: {found}',
+            'files of one format',
+            f'say which with format=..., such as format={present[0]!r}',
+        )
+    if not present or format not in ('auto', *present):
+        is_hdf5 = format == 'hdf5' or '.h5' in counts or '.hdf5' in counts
+        raise feature_error(
+            f'{root}: holds no {"feature" if format == "auto" else format} file '
+            f'(files found: {found or "none"})',
+            ' or '.join(f'.{name}' for name in FOLDER_FORMATS) + ' files, one a video',
+            'give the HDF5 file itself, not its folder'
+            if is_hdf5
+            else 'correct the path or the format of the features in the config',
+        )
+    chosen = present[0] if format == 'auto' else format
+    if entry is not None and chosen in ('csv', 'npy'):
+        raise feature_error(
+            f'{root}: entry={entry!r} is given for {chosen} files, which hold one array each',
+            'entry with npz, pt or hdf5 only',
+            'leave out entry',
+        )
+    return FOLDER_FORMATS[chosen](root, entry)
+
+
+def _open_hdf5(root: str, format: str, entry: str | None) -> Hdf5File:
+    if not os.path.getsize(root):
+        raise feature_error(
+            f'{root}: is empty (0 bytes)', 'an HDF5 file', 'copy or download it again'
+        )
+    try:
+        import h5py
+    except ImportError as error:
+        raise feature_error(
+            f'{root}: is read with h5py, which is not installed', 'h5py', 'pip install h5py'
+        ) from error
+    if not h5py.is_hdf5(root) or format not in ('auto', 'hdf5'):
+        raise feature_error(
+            f'{root}: is a file, but no HDF5 file to read with format={format!r}',
+            'a folder with one feature file a video, or one HDF5 file',
+            'correct the path or the format of the features in the config',
+        )
+    return Hdf5File(root, entry)
