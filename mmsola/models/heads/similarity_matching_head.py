@@ -1,0 +1,69 @@
+"""From gathered snippet features to their temporal self-similarity."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class SimilarityMatchingHead(BaseModule):
+    """Normalise, predict, stop the gradient, compare (SimSiam's scheme; SoLa, CVPR 2023).
+
+    ``z = normalise(project(x))``, ``p = predictor(z)``,
+    ``cosine[i, j] = <stop_gradient(z_i), p_j> / (|z_i| |p_j|)``.
+
+    Args:
+        in_channels: Channels C of what is compared.
+        predictor_channels: Hidden width of the predictor, Linear - ReLU - Linear, no batch norm.
+        num_projection_layers: 0 (identity, the published HACS recipe) to 3 linear layers.
+        projection_channels: Width of the projection; None keeps C.
+        loss: Config of the loss on the cosine matrix.
+
+    Raises:
+        ValueError: ``num_projection_layers`` is not 0, 1, 2 or 3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        predictor_channels: int = 512,
+        num_projection_layers: int = 0,
+        projection_channels: int | None = None,
+        loss: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if num_projection_layers not in range(4):
+            raise ValueError(
+                'SimilarityMatchingHead: num_projection_layers is 0, 1, 2 or 3, got '
+                f'{num_projection_layers}.'
+            )
+        width = projection_channels or in_channels
+        widths = [in_channels] + [width] * num_projection_layers
+        self.project = _mlp(widths)
+        self.predictor = _mlp([widths[-1], predictor_channels, widths[-1]])
+        self.loss_module = MODELS.build(loss or {'type': 'SimilarityMatchingLoss'})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Cosine similarity ``(B, S, S)`` of gathered features ``(B, C, S)``."""
+        z = F.normalize(self.project(x.transpose(1, 2)).float(), dim=-1)  # B x S x C
+        p = self.predictor(z).float()
+        with torch.autocast(x.device.type, enabled=False):
+            return z.detach() @ F.normalize(p, dim=-1).transpose(1, 2)
+
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """``loss`` and ``kl``, the loss above its floor, of gathered features ``(B, C, S)``."""
+        loss = self.loss_module(self(x))
+        return {'loss': loss, 'kl': loss.detach() - self.loss_module.floor(x.shape[-1], x.device)}
+
+
+def _mlp(widths: list[int]) -> nn.Sequential:
+    """Linear layers with ReLU between them; the identity for a single width."""
+    layers: list[nn.Module] = []
+    for i, (width_in, width_out) in enumerate(zip(widths, widths[1:])):
+        layers += [nn.ReLU()] * bool(i) + [nn.Linear(width_in, width_out)]
+    return nn.Sequential(*layers)

@@ -1,0 +1,60 @@
+"""Similarity Matching: the frame interval is the only teacher."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class SimilarityMatchingLoss(nn.Module):
+    """Binary cross entropy between a temporal self-similarity matrix and its target.
+
+    The target of two snippets is ``sigmoid(coef / |i - j|^2)``, 1 on the diagonal: near snippets
+    should be similar, distant ones less (SoLa, CVPR 2023, Similarity Matching).
+
+    Args:
+        coef: How far similarity reaches; larger keeps distant snippets more alike.
+        eps: Probabilities are kept inside ``[eps, 1 - eps]``.
+        loss_weight: Factor of the loss.
+
+    Example:
+        >>> loss = SimilarityMatchingLoss()
+        >>> cosine = 2 * loss.target(8) - 1
+        >>> torch.allclose(loss(cosine.expand(4, 8, 8)), loss.floor(8))
+        True
+    """
+
+    def __init__(self, coef: float = 16.0, eps: float = 1e-5, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if coef <= 0 or not 0 < eps < 0.5:
+            raise ValueError(
+                f'SimilarityMatchingLoss: coef must be positive and eps inside (0, 0.5), '
+                f'got coef={coef}, eps={eps}.'
+            )
+        self.coef = coef
+        self.eps = eps
+        self.loss_weight = loss_weight
+
+    def target(self, num: int, device: torch.device | str | None = None) -> Tensor:
+        """Target TSM of ``num`` evenly gathered snippets, ``(num, num)``, in [0.5, 1]."""
+        index = torch.arange(num, dtype=torch.float32, device=device)
+        interval = (index[:, None] - index[None, :]).abs()
+        # interval 0 gives coef / 0 = inf, and sigmoid(inf) is the 1 of the diagonal
+        return torch.sigmoid(self.coef / interval.square())
+
+    def floor(self, num: int, device: torch.device | str | None = None) -> Tensor:
+        """The smallest value the loss can take: the target's mean entropy (scalar)."""
+        target = self.target(num, device)
+        best = target.clamp(self.eps, 1 - self.eps)
+        return self.loss_weight * F.binary_cross_entropy(best, target)
+
+    def forward(self, cosine: Tensor) -> Tensor:
+        """Compare cosine similarities ``(B, S, S)`` in [-1, 1] with the target; a scalar."""
+        # binary cross entropy refuses autocast, and half precision would eat the clamp's 1e-5
+        with torch.autocast(cosine.device.type, enabled=False):
+            probability = ((1 + cosine.float()) / 2).clamp(self.eps, 1 - self.eps)
+            target = self.target(cosine.shape[-1], cosine.device).expand_as(probability)
+            return self.loss_weight * F.binary_cross_entropy(probability, target)

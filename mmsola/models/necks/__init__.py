@@ -1,0 +1,3 @@
+from mmsola.models.necks.sola import SoLa
+
+__all__ = ['SoLa']

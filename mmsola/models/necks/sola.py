@@ -1,0 +1,221 @@
+"""SoLa: the light network that lands frozen snippet features softly in a localizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmsola.models.necks.sola_checkpoint import architecture_of, read_sola_weights
+
+
+@MODELS.register_module()
+class SoLa(BaseModule):
+    """Soft-Landing module, ``y = x + tanh(alpha) * f(x)`` (SoLa, CVPR 2023).
+
+    ``f`` is Conv1d(C -> H) - ReLU - Conv1d(H -> H) - ReLU - Conv1d(H -> C, k=1), all with "same"
+    padding. ``alpha`` is one learnable scalar that starts at 0, so that the untrained module is
+    exactly the identity. Parameter names are those of the authors' published networks.
+
+    Args:
+        in_channels: Channels C of the snippet features, in and out.
+        hidden_channels: Channels H inside.
+        kernel_sizes: Kernel sizes (odd, in snippets) of the first two convolutions.
+        dilations: Their dilations (in snippets).
+        frozen: Keep the module out of training: no gradients, eval mode for good.
+        init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=...)`` loads strictly: a
+            checkpoint that does not fill every weight is an error. Without ``prefix`` it is found.
+
+    Shapes:
+        Input and output ``(B, C, T)``, T in snippets.
+
+    Example:
+        >>> neck = SoLa(in_channels=8, hidden_channels=4)
+        >>> x = torch.rand(2, 8, 30)
+        >>> torch.equal(neck(x), x)
+        True
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 512,
+        kernel_sizes: Sequence[int] = (5, 1),
+        dilations: Sequence[int] = (1, 1),
+        frozen: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        for key, values in (('kernel_sizes', kernel_sizes), ('dilations', dilations)):
+            if len(values) != 2 or min(values) < 1:
+                raise ValueError(f'SoLa: {key} takes two positive numbers, got {tuple(values)}.')
+        if any(size % 2 == 0 for size in kernel_sizes):
+            raise ValueError(
+                f'SoLa: kernel_sizes must be odd, got {tuple(kernel_sizes)}; an even kernel '
+                'would shift the features by half a snippet.'
+            )
+        self.in_channels = in_channels
+        self.frozen = frozen
+        self._loaded = False
+        self.alpha = nn.Parameter(torch.zeros(1))
+        conv1, conv2 = (
+            nn.Conv1d(channels, hidden_channels, size, padding='same', dilation=dilation)
+            for channels, size, dilation in zip(
+                (in_channels, hidden_channels), kernel_sizes, dilations
+            )
+        )
+        self.conv_network = nn.Sequential(
+            conv1, nn.ReLU(), conv2, nn.ReLU(), nn.Conv1d(hidden_channels, in_channels, 1)
+        )
+        if frozen:
+            self.requires_grad_(False)
+            self.eval()
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: str,
+        prefix: str | None = None,
+        dilations: Sequence[int] = (1, 1),
+        frozen: bool = True,
+    ) -> SoLa:
+        """Build the module that a checkpoint holds; its widths are read off the weights.
+
+        Dilations leave no trace in weights, so they must be told when they are not 1.
+        """
+        weights = read_sola_weights(checkpoint, prefix)
+        neck = cls(**architecture_of(weights), dilations=dilations, frozen=frozen)
+        neck.load_state_dict(weights)
+        return neck
+
+    @property
+    def gate(self) -> Tensor:
+        """tanh(alpha), shape (1,): how far the module is opened, in (-1, 1)."""
+        return torch.tanh(self.alpha)
+
+    @property
+    def reach(self) -> int:
+        """How many snippets to either side an output depends on."""
+        return sum(_reach(self.conv_network[i]) for i in (0, 2))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Transform snippet features.
+
+        Args:
+            x: ``(B, C, T)``.
+            mask: ``(B, T)``, True where a snippet is real. Padding then never leaks into a short
+                sequence of a padded batch: the result equals the sequence alone, zeros after it.
+
+        Returns:
+            ``(B, C, T)``.
+
+        Raises:
+            ValueError: The channels of ``x`` are not ``in_channels``.
+        """
+        self._check(x)
+        if mask is None:
+            return x + self.gate * self.conv_network(x)
+        keep = mask.unsqueeze(1).to(x.dtype)
+        conv1, relu, conv2, _, conv3 = self.conv_network
+        # Biases make hidden units of padding nonzero: each wide convolution needs a fresh mask.
+        hidden = relu(conv1(x * keep)) * keep
+        return (x + self.gate * conv3(relu(conv2(hidden)))) * keep
+
+    def change_at(self, x: Tensor, start: int, step: int, num: int) -> Tensor:
+        """``tanh(alpha) * f(x)`` at ``num`` positions ``start, start + step, ...`` only.
+
+        Equals ``(forward(x) - x)[..., start::step][..., :num]`` but computes nothing else, which
+        is what makes a training step cheap: 8 of 23 positions with the published recipe.
+
+        Args:
+            x: ``(B, C, T)``.
+            start: First position, in snippets.
+            step: Distance between positions, in snippets.
+            num: Number of positions.
+
+        Returns:
+            ``(B, C, num)``.
+        """
+        self._check(x)
+        num_snippets, last = x.shape[-1], start + step * (num - 1)
+        if start < 0 or last >= num_snippets:
+            raise ValueError(
+                f'SoLa: positions {start} to {last} were asked of a sequence of {num_snippets} '
+                'snippets; lengthen `window` or lower `start`, `step` or `num_gathered`.'
+            )
+        conv1, relu, conv2, _, conv3 = self.conv_network
+        reach1, reach2 = _reach(conv1), _reach(conv2)
+        # A second convolution of width 1 needs the hidden units at the gathered positions only;
+        # a wider one needs their neighbours too, so the striding moves behind it.
+        stride1, stride2 = (step, 1) if reach2 == 0 else (1, step)
+        first, stop = start - reach2, last + 1 + reach2
+        hidden = relu(_conv(conv1, _cut(x, first - reach1, stop + reach1), stride1))
+        if reach2:
+            position = torch.arange(first, stop, device=x.device)
+            hidden = hidden * ((position >= 0) & (position < num_snippets)).to(hidden.dtype)
+        return self.gate * conv3(relu(_conv(conv2, hidden, stride2)))
+
+    def train(self, mode: bool = True) -> SoLa:
+        """Switch the mode, except that a frozen module stays in eval mode."""
+        return super().train(mode and not self.frozen)
+
+    def init_weights(self) -> None:
+        """Load a pretrained module strictly, else leave PyTorch's initialisation."""
+        cfg = self.init_cfg
+        if isinstance(cfg, dict) and cfg.get('type') == 'Pretrained':
+            weights = read_sola_weights(cfg['checkpoint'], cfg.get('prefix'))
+            self._check_weights(weights, cfg['checkpoint'])
+            self.load_state_dict(weights)
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
+        # Every way into the module ends here. MMEngine loads with strict=False, where a checkpoint
+        # that does not fit leaves alpha = 0: an identity that looks like a working run.
+        own = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+        if own or not self._loaded:
+            # A localizer's checkpoint without SoLa may still be loaded around a loaded module.
+            self._check_weights(own, f'prefix {prefix!r}')
+            self._loaded = True
+            super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _check_weights(self, weights: dict[str, Tensor], source: str) -> None:
+        expected = {k: tuple(v.shape) for k, v in self.named_parameters()}
+        found = {k: tuple(v.shape) for k, v in weights.items()}
+        if expected != found:
+            raise ValueError(
+                f'SoLa: the weights of {source} do not fit.\n'
+                f'  expected: {expected}\n  found:    {found or "no key at all"}\n'
+                'Set in_channels, hidden_channels and kernel_sizes to those of the checkpoint, or '
+                'name the checkpoint and prefix that hold this module.'
+            )
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 3 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'SoLa: expected features (B, C={self.in_channels}, T), found {tuple(x.shape)}; '
+                'set in_channels to the channels of your features.'
+            )
+
+
+def _reach(conv: nn.Module) -> int:
+    """Snippets to either side that one output of an odd convolution sees."""
+    assert isinstance(conv, nn.Conv1d)
+    return (conv.kernel_size[0] - 1) * conv.dilation[0] // 2
+
+
+def _conv(conv: nn.Conv1d, x: Tensor, stride: int) -> Tensor:
+    """The convolution without its padding, at every ``stride``-th position."""
+    return F.conv1d(x, conv.weight, conv.bias, stride=stride, dilation=conv.dilation)
+
+
+def _cut(x: Tensor, start: int, stop: int) -> Tensor:
+    """``x[..., start:stop]`` where positions outside of the sequence are zeros."""
+    num_snippets = x.shape[-1]
+    inside = x[..., max(start, 0) : min(stop, num_snippets)]
+    return F.pad(inside, (max(-start, 0), max(stop - num_snippets, 0)))

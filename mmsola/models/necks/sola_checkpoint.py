@@ -1,0 +1,90 @@
+"""Find a SoLa module inside a checkpoint, strictly."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+SOLA_KEYS = ('alpha',) + tuple(
+    f'conv_network.{i}.{kind}' for i in (0, 2, 4) for kind in ('weight', 'bias')
+)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read, or that holds no (or no single) SoLa module."""
+
+
+def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict[str, Tensor]:
+    """The weights of the SoLa module in a checkpoint, under the module's own names.
+
+    Args:
+        checkpoint: A file of MMEngine's or a bare state dict; read with ``weights_only=True``.
+        prefix: Where the module's keys begin, for example ``'neck.'``. None finds the place, which
+            must be the only one.
+
+    Raises:
+        CheckpointError: The file is missing or unreadable, or the module's keys are not all there;
+            the message has the keys expected and found.
+    """
+    state_dict = _read_state_dict(Path(checkpoint))
+    found = sorted(k[: -len('alpha')] for k in state_dict if k == 'alpha' or k.endswith('.alpha'))
+    if prefix is None:
+        if len(found) != 1:
+            raise CheckpointError(
+                f'{checkpoint}: expected one SoLa module, found '
+                f'{len(found)}{f" under the prefixes {found}" if found else ""}.\n'
+                f'{_listing(state_dict)}\n'
+                'Name a checkpoint of SoLa pretraining, or set `prefix` to one of these.'
+            )
+        prefix = found[0]
+    elif prefix and not prefix.endswith('.'):
+        prefix += '.'
+    missing = [prefix + key for key in SOLA_KEYS if prefix + key not in state_dict]
+    if missing:
+        raise CheckpointError(
+            f'{checkpoint}: no complete SoLa module under prefix {prefix!r}.\n'
+            f'  missing: {missing}\n{_listing(state_dict)}\n'
+            + (
+                f'Set `prefix` to one of {found}, or leave it out.'
+                if found
+                else 'Name a checkpoint of SoLa pretraining.'
+            )
+        )
+    return {key: state_dict[prefix + key] for key in SOLA_KEYS}
+
+
+def architecture_of(weights: dict[str, Tensor]) -> dict:
+    """The arguments of :class:`SoLa` that weights show: widths and kernel sizes."""
+    conv1, conv2 = weights['conv_network.0.weight'], weights['conv_network.2.weight']
+    return {
+        'in_channels': conv1.shape[1],
+        'hidden_channels': conv1.shape[0],
+        'kernel_sizes': (conv1.shape[2], conv2.shape[2]),
+    }
+
+
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise CheckpointError(f'{path}: no such checkpoint file.')
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f'{path}: not a checkpoint that can be read safely '
+            f'({str(error).splitlines()[0] if str(error) else type(error).__name__}). '
+            'It is truncated, not made by torch.save, or holds other objects than weights; '
+            'save it again as {"state_dict": model.state_dict()}.'
+        ) from error
+    content = content.get('state_dict', content) if isinstance(content, dict) else content
+    if not isinstance(content, dict):
+        raise CheckpointError(f'{path}: expected a state dict, found {type(content).__name__}.')
+    return {k: v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def _listing(state_dict: dict[str, Tensor]) -> str:
+    keys = list(state_dict)
+    more = f', ... ({len(keys)} in all)' if len(keys) > 12 else ''
+    return f'  expected: {list(SOLA_KEYS)}\n  found:    {keys[:12]}{more}'

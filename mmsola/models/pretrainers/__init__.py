@@ -1,0 +1,3 @@
+from mmsola.models.pretrainers.sola_pretrainer import SoLaPretrainer
+
+__all__ = ['SoLaPretrainer']

@@ -1,0 +1,106 @@
+"""What tools/train.py trains without labels: SoLa under Similarity Matching."""
+
+from __future__ import annotations
+
+from mmaction.registry import MODELS
+from mmengine.model import BaseModel
+from torch import Tensor
+
+
+@MODELS.register_module()
+class SoLaPretrainer(BaseModel):
+    """Train a SoLa module so that its output's self-similarity follows the frame interval.
+
+    Training takes windows of consecutive snippets and computes the module at the gathered
+    positions only. Prediction runs whole sequences through it.
+
+    Args:
+        neck: Config of the module, ``type='SoLa'``.
+        head: Config of the head, ``type='SimilarityMatchingHead'``.
+        start: First gathered position in a window, in snippets.
+        step: Distance between gathered positions, in snippets.
+        num_gathered: How many are gathered.
+        data_preprocessor: Stacks sequences to ``(B, C, T)``.
+
+    Raises:
+        ValueError: ``start`` lies closer to the window's edge than the module reaches, so that
+            the padding of its convolutions would be gathered.
+    """
+
+    def __init__(
+        self,
+        neck: dict,
+        head: dict,
+        start: int = 4,
+        step: int = 2,
+        num_gathered: int = 8,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            MODELS.build(data_preprocessor or {'type': 'SnippetDataPreprocessor'}), init_cfg
+        )
+        self.neck = MODELS.build(neck)
+        self.head = MODELS.build(head)
+        self.start = start
+        self.step = step
+        self.num_gathered = num_gathered
+        if num_gathered < 2 or step < 1:
+            raise ValueError(
+                'SoLaPretrainer: similarity needs num_gathered >= 2 and step >= 1, got '
+                f'num_gathered={num_gathered}, step={step}.'
+            )
+        if start < self.neck.reach:
+            raise ValueError(
+                f'SoLaPretrainer: the module sees {self.neck.reach} snippets to either side, but '
+                f'start={start}: the padding of its convolutions would be gathered. Set start '
+                f'and the margin after the last position to at least {self.neck.reach}.'
+            )
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        mask: Tensor | None = None,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list | Tensor:
+        """MMEngine's three modes over ``inputs`` ``(B, C, T)`` and their mask ``(B, T)``."""
+        if mode == 'loss':
+            return self.loss(inputs)
+        features = self.neck(inputs, mask)
+        if mode == 'tensor':
+            return features
+        if mode == 'predict':
+            return self.predict(features, data_samples or [], mask)
+        raise ValueError(f"SoLaPretrainer: mode is 'loss', 'predict' or 'tensor', got {mode!r}.")
+
+    def loss(self, windows: Tensor) -> dict[str, Tensor]:
+        """Loss, loss above its floor, tanh(alpha) and how much the module changes its input.
+
+        Args:
+            windows: ``(B, C, window)``.
+        """
+        positions = (self.start, self.step, self.num_gathered)
+        last, window = self.start + self.step * (self.num_gathered - 1), windows.shape[-1]
+        if last + self.neck.reach >= window:
+            raise ValueError(
+                f'SoLaPretrainer: windows of {window} snippets, but position {last} is gathered '
+                f'and sees {self.neck.reach} further; set window to at least '
+                f'{last + self.neck.reach + 1}.'
+            )
+        change = self.neck.change_at(windows, *positions)
+        gathered = windows[..., self.start : last + 1 : self.step]
+        return {
+            **self.head.loss(gathered + change),
+            'tanh_alpha': self.neck.gate.detach().mean(),
+            'modulation': (
+                change.detach().float().norm(dim=1) / gathered.norm(dim=1).clamp_min(1e-12)
+            ).mean(),
+        }
+
+    def predict(self, features: Tensor, data_samples: list, mask: Tensor | None) -> list:
+        """Give each data sample its ``sola_feature`` ``(C, T)``, cut to its own length."""
+        for i, sample in enumerate(data_samples):
+            length = features.shape[-1] if mask is None else int(mask[i].sum())
+            sample.set_field(features[i, :, :length], 'sola_feature')
+        return data_samples
