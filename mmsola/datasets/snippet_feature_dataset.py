@@ -1,0 +1,212 @@
+"""SnippetFeatureDataset: records and feature store become what pipelines of MMAction2 take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from mmaction.datasets.base import BaseActionDataset
+from mmaction.registry import DATASETS
+from mmengine.dist import get_dist_info
+from mmengine.logging import print_log
+
+from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
+from mmsola.datasets.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.timeline import SnippetTimeline
+
+NAMED = 5  # videos that a message names before it only counts
+
+
+@DATASETS.register_module()
+class SnippetFeatureDataset(BaseActionDataset):
+    """Untrimmed videos as snippet feature sequences, with or without annotations.
+
+    Extends MMAction2's ActivityNetDataset to every common container and annotation layout. What is
+    wrong with the files is told when the data set is built, before the first step.
+
+    Args:
+        ann_file: Annotation file; '' takes every video of the feature store, without labels.
+        data_prefix: ``dict(feature=...)``, a folder with one file a video or one HDF5 file.
+        pipeline: Transforms; the first is ``LoadSnippetWindow`` or ``LoadSnippetSequence``.
+        feature: How features lie on disk, arguments of ``FeatureStore``: ``format``, ``layout``,
+            ``file_name``, ``entry``, ``num_channels``.
+        timeline: Where snippets lie in time, arguments of ``SnippetTimeline``: ``stride_frames``,
+            ``window_frames``, ``fps``, ``offset_frames``.
+        subset: Subsets of the annotation file to take; None takes all.
+        group_field: Field of the annotation that names what must not be in training and validation
+            at once, for example ``subject``.
+        min_snippets: Shorter videos are left out; how many were is said once.
+        unannotated: Take videos of the feature store that the annotation file lacks as well.
+        on_missing: What to do about annotated videos without features, ``'stop'`` or ``'skip'``.
+        on_bad_segment: What to do about zero-length or reversed segments, ``'stop'`` or ``'drop'``.
+        check: ``'values'`` looks for NaN and Inf in every file (passed files are remembered),
+            ``'header'`` at shapes and types only.
+        role: What the linear probe does with these videos: ``'fit'``, ``'score'`` or None.
+    """
+
+    METAINFO = {'dataset_type': 'snippet features'}
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        pipeline: Sequence[dict | Callable] = (),
+        data_prefix: dict | None = None,
+        feature: dict | None = None,
+        timeline: dict | None = None,
+        subset: str | Sequence[str] | None = None,
+        group_field: str | None = None,
+        min_snippets: int = 1,
+        unannotated: bool = False,
+        on_missing: str = 'stop',
+        on_bad_segment: str = 'stop',
+        check: str = 'values',
+        role: str | None = None,
+        **kwargs,
+    ) -> None:
+        for key, value, choices in (
+            ('on_missing', on_missing, ('stop', 'skip')),
+            ('on_bad_segment', on_bad_segment, ('stop', 'drop')),
+            ('check', check, ('values', 'header')),
+            ('role', role, (None, 'fit', 'score')),
+        ):
+            if value not in choices:
+                raise ValueError(
+                    f'{type(self).__name__}: {key} is one of {choices}, got {value!r}.'
+                )
+        self.feature = dict(feature or {})
+        self.timeline = SnippetTimeline(**(timeline or {}))
+        self.subset = subset
+        self.group_field = group_field
+        self.min_snippets = min_snippets
+        self.unannotated = unannotated
+        self.on_missing = on_missing
+        self.on_bad_segment = on_bad_segment
+        self.check = check
+        self.role = role
+        super().__init__(
+            ann_file,
+            pipeline=list(pipeline),
+            data_prefix=data_prefix if data_prefix is not None else {'feature': ''},
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Match annotations with features, check both, and list the videos."""
+        if 'feature' not in self.data_prefix:
+            raise ValueError(
+                f'{type(self).__name__}: data_prefix=dict(feature=...) names the features, found '
+                f'{dict(self.data_prefix)}.'
+            )
+        self.store = FeatureStore(self.data_prefix['feature'], **self.feature)
+        records = self._present(self._records())
+        rank, world_size = get_dist_info()
+        names = [record.name for record in records]
+        # Headers are read everywhere, values once: each process looks at its own share.
+        self.store.check(names, values=False)
+        if self.check == 'values':
+            self.store.check(names[rank::world_size], progress=rank == 0)
+        data_list = [self._data_info(record) for record in records]
+        long_enough = [info for info in data_list if info['num_snippets'] >= self.min_snippets]
+        if len(long_enough) < len(data_list):
+            self._say(
+                f'{len(data_list) - len(long_enough)} of {len(data_list)} videos have fewer than '
+                f'{self.min_snippets} snippets and are left out.'
+            )
+        if not long_enough:
+            lengths = [info['num_snippets'] for info in data_list]
+            raise FeatureError(
+                f'{self.data_prefix["feature"]}: every one of {len(lengths)} videos is shorter '
+                f'than {self.min_snippets} snippets (the longest has {max(lengths)}). Set a '
+                'smaller window and min_snippets, or extract features at a smaller stride.'
+            )
+        return long_enough
+
+    def get_data_info(self, idx: int) -> dict:
+        """The video's entry, with the feature store and the draw of its window."""
+        info = super().get_data_info(int(idx))
+        info['feature_store'] = self.store
+        info['window_seed'] = getattr(idx, 'seed', None)
+        return info
+
+    def _records(self) -> list[VideoRecord]:
+        if not self.ann_file:
+            if self.subset is not None or self.group_field is not None:
+                raise AnnotationError(
+                    f'{type(self).__name__}: subset and group_field are told by an annotation '
+                    'file; set ann_file.'
+                )
+            return [VideoRecord(name) for name in self.store.names()]
+        annotations = load_annotations(
+            self.ann_file,
+            subset=self.subset,
+            group_field=self.group_field,
+            on_bad_segment=self.on_bad_segment,
+        )
+        for lines, what in (
+            (annotations.clipped, 'segments end after their video and are clipped'),
+            (annotations.dropped, 'segments of no length are dropped'),
+        ):
+            if lines:
+                self._say(f'{len(lines)} {what}: {_named(lines)}')
+        records = list(annotations.records)
+        if self.unannotated:
+            known = {
+                record.name
+                for record in load_annotations(self.ann_file, on_bad_segment='drop').records
+            }
+            extra = [VideoRecord(name) for name in self.store.names() if name not in known]
+            self._say(f'{len(extra)} videos of the feature store without annotation are added.')
+            records += extra
+        return records
+
+    def _present(self, records: list[VideoRecord]) -> list[VideoRecord]:
+        missing = [record.name for record in records if record.name not in self.store]
+        present = [record for record in records if record.name in self.store]
+        if missing:
+            found = f'{len(missing)} of {len(records)} videos have no features: {_named(missing)}'
+            if self.on_missing == 'stop' or not present:
+                held = self.store.names()
+                raise FeatureError(
+                    f'{self.data_prefix["feature"]}: {found}. Expected for example '
+                    f'{self.store.path(missing[0])}, found {len(held)} videos such as '
+                    f'{_named(held)}. Add them, mend feature=dict(file_name=...), or set '
+                    "on_missing='skip'."
+                )
+            self._say(f'{found}; skipped.')
+        return present
+
+    def _data_info(self, record: VideoRecord) -> dict:
+        num_snippets = self.store.shape(record.name)[0]
+        info: dict = {
+            'video_name': record.name,
+            'feature_path': self.store.path(record.name),
+            'num_snippets': num_snippets,
+            'record': record,
+            'role': self.role,
+            'group': record.group,
+        }
+        if record.segments is None:
+            return info
+        info['annotations'] = [
+            {'segment': [segment.start_sec, segment.end_sec], 'label': segment.label}
+            for segment in record.segments
+        ]
+        if self.role:
+            info['snippet_centres_sec'] = self.timeline.centres_sec(num_snippets, record)
+        if record.duration_sec is not None:
+            # MMAction2 relates these two; where frames are not known, their ratio of 1 still is
+            frames = record.num_frames or math.ceil(record.duration_sec * (record.fps or 1))
+            info['duration_second'] = record.duration_sec
+            info['duration_frame'] = frames
+            info['feature_frame'] = record.feature_frames or frames
+        return info
+
+    def _say(self, message: str) -> None:
+        if get_dist_info()[0] == 0:
+            print_log(f'{self.ann_file or self.data_prefix["feature"]}: {message}', 'current')
+
+
+def _named(items: Sequence[str]) -> str:
+    """The first few of many."""
+    more = f', ... ({len(items)} in all)' if len(items) > NAMED else ''
+    return ', '.join(items[:NAMED]) + more

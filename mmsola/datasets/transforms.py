@@ -1,0 +1,72 @@
+"""From a video of the feature store to what a model takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from mmaction.datasets.transforms import PackLocalizationInputs
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+
+@TRANSFORMS.register_module()
+class LoadSnippetWindow(BaseTransform):
+    """Read ``window`` consecutive snippets from a random place of a video.
+
+    Required keys: ``video_name``, ``num_snippets``, ``feature_store``, ``window_seed`` (the draw of
+    ``SnippetWindowSampler``; None draws from NumPy's global state).
+    Added keys: ``raw_feature`` ``(window, C)``, ``start_snippet``.
+
+    Args:
+        window: Number of snippets.
+
+    Raises:
+        ValueError: The video is shorter than the window.
+    """
+
+    def __init__(self, window: int = 23) -> None:
+        self.window = window
+
+    def transform(self, results: dict) -> dict:
+        places = results['num_snippets'] - self.window + 1
+        if places < 1:
+            raise ValueError(
+                f'{results["video_name"]}: {results["num_snippets"]} snippets, window '
+                f'{self.window}; set min_snippets={self.window + 1} on the data set to leave short '
+                'videos out.'
+            )
+        seed = results['window_seed']
+        start = int(
+            np.random.default_rng(seed).integers(places) if seed else np.random.randint(places)
+        )
+        store = results['feature_store']
+        results['raw_feature'] = store.read(results['video_name'], start, start + self.window)
+        results['start_snippet'] = start
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(window={self.window})'
+
+
+@TRANSFORMS.register_module()
+class LoadSnippetSequence(BaseTransform):
+    """Read all snippets of a video.
+
+    Required keys: ``video_name``, ``feature_store``. Added keys: ``raw_feature`` ``(T, C)``.
+    """
+
+    def transform(self, results: dict) -> dict:
+        results['raw_feature'] = results['feature_store'].read(results['video_name'])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class PackSnippetInputs(PackLocalizationInputs):
+    """MMAction2's PackLocalizationInputs for ``(T, C)`` sequences: models take ``(C, T)``."""
+
+    def transform(self, results: dict) -> dict:
+        sequence = torch.from_numpy(np.ascontiguousarray(results['raw_feature'].T))
+        return super().transform({**results, 'raw_feature': sequence})
