@@ -1,0 +1,4 @@
+from mmsola.engine.tsm_hook import TSMVisualizationHook
+from mmsola.engine.validate_first_hook import ValidateFirstHook
+
+__all__ = ['TSMVisualizationHook', 'ValidateFirstHook']

@@ -1,0 +1,68 @@
+"""Draw temporal self-similarity of a few validation videos while SoLa learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmaction.registry import HOOKS
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_figure
+
+
+@HOOKS.register_module()
+class TSMVisualizationHook(Hook):
+    """After each validation, draw videos before and after SoLa with their segments.
+
+    The newest picture of each video lies in ``work_dir/tsm``; every one goes to the visualizer's
+    backends (TensorBoard, for example) under ``tsm/<video>`` at the epoch it belongs to.
+
+    Args:
+        num_videos: How many; evenly spaced over the scored videos of ``val_dataloader``.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, num_videos: int = 4) -> None:
+        self.num_videos = num_videos
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Draw, except before the first step, when both sides are the same."""
+        if runner.iter > 0:
+            self._draw(runner, runner.val_dataloader.dataset, runner.epoch)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Draw what a checkpoint makes of the test videos."""
+        self._draw(runner, runner.test_dataloader.dataset, runner.epoch)
+
+    @master_only
+    def _draw(self, runner: Runner, dataset, epoch: int) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for index in self._chosen(dataset):
+            item = dataset[index]
+            sample = item['data_samples']
+            with torch.no_grad():
+                batch = model.data_preprocessor(
+                    {'inputs': [item['inputs']], 'data_samples': [sample]}
+                )
+                after = model(**batch, mode='tensor')[0].T
+            figure = draw_tsm(
+                {'untouched': batch['inputs'][0].T, f'SoLa, epoch {epoch}': after},
+                title=sample.video_name,
+                centres_sec=sample.get('snippet_centres_sec'),
+                segments=sample.get('annotations', ()),
+            )
+            name = sample.video_name.replace('/', '_')
+            save_figure(figure, Path(runner.work_dir) / 'tsm' / f'{name}.png')
+            runner.visualizer.add_image(f'tsm/{name}', figure_to_rgb(figure), step=epoch)
+
+    def _chosen(self, dataset) -> list[int]:
+        roles = [dataset.get_data_info(i)['role'] for i in range(len(dataset))]
+        scored = [i for i, role in enumerate(roles) if role == 'score'] or list(range(len(roles)))
+        count = min(self.num_videos, len(scored))
+        return [scored[i] for i in np.linspace(0, len(scored) - 1, count).round().astype(int)]

@@ -1,0 +1,4 @@
+from mmsola.evaluation.linear_probe import LinearProbe
+from mmsola.evaluation.self_similarity import SelfSimilarity
+
+__all__ = ['LinearProbe', 'SelfSimilarity']

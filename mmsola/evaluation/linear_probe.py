@@ -1,0 +1,248 @@
+"""Linear probe: how much of the annotation a linear classifier reads off single snippets."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from mmaction.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit
+from sklearn.preprocessing import normalize
+
+
+@METRICS.register_module()
+class LinearProbe(BaseMetric):
+    """Fit linear classifiers on snippets of some videos, score them on snippets of others.
+
+    The features are L2-normalised and SoLa stays as it is. Everything is computed for the untouched
+    features as well, so ``probe/auc_gain`` is ``probe/auc - probe/auc_untouched``.
+
+    - ``auc``, ``balanced_accuracy``: action (inside any annotated segment) against background, of
+      a converged, class-balanced logistic regression.
+    - ``mAP``: mean over classes of the average precision of one-against-rest ridge regressions;
+      for sets whose segments overlap or cover nearly everything.
+
+    Videos say by their ``role`` whether they are fitted or scored. Where none has a role, a third
+    is held out. No video is on both sides, and no ``group`` either: a fitted video whose group
+    is also scored is left out and counted.
+
+    Args:
+        targets: ``'foreground'`` and/or ``'classes'``.
+        regularization_c: Inverse strength of the logistic regression, on normalised features.
+        ridge_alpha: Strength of the ridge regressions. Both defaults are what served the untouched
+            features of two real sets best.
+        num_classes: Only so many classes, the most frequent of the fitted videos; None takes all.
+        max_snippets_per_video: Longer videos are thinned evenly to this many snippets.
+        folds: With 2 or more, ``cv_*`` measures the same by cross-validation over the fitted videos
+            alone. A checkpoint chosen by it has not seen the scored videos.
+        seed: Of the splits; the fits themselves have no randomness.
+
+    Raises:
+        ValueError: One side lacks videos, or action or background.
+    """
+
+    default_prefix = 'probe'
+
+    def __init__(
+        self,
+        targets: Sequence[str] = ('foreground',),
+        regularization_c: float = 1.0,
+        ridge_alpha: float = 10.0,
+        num_classes: int | None = None,
+        max_snippets_per_video: int = 200,
+        folds: int = 0,
+        seed: int = 0,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        unknown = set(targets) - {'foreground', 'classes'}
+        if unknown or not targets:
+            raise ValueError(
+                f"LinearProbe: targets are 'foreground' and 'classes', got {list(targets)}."
+            )
+        self.targets = tuple(targets)
+        self.regularization_c = regularization_c
+        self.ridge_alpha = ridge_alpha
+        self.num_classes = num_classes
+        self.max_snippets_per_video = max_snippets_per_video
+        self.folds = folds
+        self.seed = seed
+        self._untouched: dict[str, float] | None = None
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep some snippets of each video, before and after SoLa, with their annotation."""
+        for raw, sample in zip(data_batch['inputs'], data_samples):
+            if 'snippet_centres_sec' not in sample:
+                raise ValueError(
+                    f'LinearProbe: {sample["video_name"]} has no annotation to probe. Leave it out '
+                    "of val_dataloader, or set role='fit' or 'score' on its data set."
+                )
+            centres = np.asarray(sample['snippet_centres_sec'])
+            count = min(len(centres), self.max_snippets_per_video)
+            kept = np.linspace(0, len(centres) - 1, count).round().astype(int)
+            self.results.append(
+                {
+                    'video_name': sample['video_name'],
+                    'role': sample['role'],
+                    'group': sample.get('group') or sample['video_name'],
+                    'untouched': raw[:, kept].T.float().cpu().numpy(),
+                    'sola': sample['sola_feature'][:, kept].T.float().cpu().numpy(),
+                    'inside': {
+                        label: _inside(centres[kept], sample['annotations'], label)
+                        for label in {a['label'] for a in sample['annotations']}
+                    },
+                }
+            )
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Figures of SoLa, of the untouched features, and their difference."""
+        fit, score = self._split(results)
+        if self._untouched is None:
+            self._untouched = self._measure(fit, score, 'untouched')
+        sola = self._measure(fit, score, 'sola')
+        metrics: dict[str, float] = {}
+        for key, value in sola.items():
+            metrics[key] = value
+            metrics[f'{key}_untouched'] = self._untouched[key]
+            metrics[f'{key}_gain'] = value - self._untouched[key]
+        return metrics
+
+    def _split(self, results: list[dict]) -> tuple[list[dict], list[dict]]:
+        roles = Counter(result['role'] for result in results)
+        if set(roles) == {None}:
+            groups = [result['group'] for result in results]
+            splitter = GroupShuffleSplit(1, test_size=1 / 3, random_state=self.seed)
+            fit_index, score_index = next(splitter.split(results, groups=groups))
+            return [results[i] for i in fit_index], [results[i] for i in score_index]
+        if not roles['fit'] or not roles['score']:
+            raise ValueError(
+                f"LinearProbe: needs videos with role='fit' and with role='score', found "
+                f'{dict(roles)}. Set `role` on the data sets of val_dataloader.'
+            )
+        score = [result for result in results if result['role'] == 'score']
+        names, groups_scored = {r['video_name'] for r in score}, {r['group'] for r in score}
+        fit = [result for result in results if result['role'] == 'fit']
+        twice = [result['video_name'] for result in fit if result['video_name'] in names]
+        if twice:
+            raise ValueError(
+                f'LinearProbe: {len(twice)} videos are both fitted and scored, for example '
+                f'{twice[0]}. Give the two data sets disjoint annotations or subsets.'
+            )
+        disjoint = [result for result in fit if result['group'] not in groups_scored]
+        if not disjoint:
+            raise ValueError(
+                f'LinearProbe: every one of {len(fit)} videos to fit shares its group with one to '
+                'score; choose another group_field or another split.'
+            )
+        if len(disjoint) < len(fit):
+            print_log(
+                f'LinearProbe: {len(fit) - len(disjoint)} of {len(fit)} videos to fit are left '
+                'out, their group is scored.',
+                'current',
+            )
+        return disjoint, score
+
+    def _measure(self, fit: list[dict], score: list[dict], feature: str) -> dict[str, float]:
+        metrics = self._score(fit, score, feature)
+        if self.folds >= 2:
+            groups = [video['group'] for video in fit]
+            if len(set(groups)) < self.folds:
+                raise ValueError(
+                    f'LinearProbe: folds={self.folds} needs as many groups of videos to fit, found '
+                    f'{len(set(groups))}; lower `folds`.'
+                )
+            folds = [
+                self._score([fit[i] for i in inner], [fit[i] for i in held_out], feature)
+                for inner, held_out in GroupKFold(
+                    self.folds, shuffle=True, random_state=self.seed
+                ).split(fit, groups=groups)
+            ]
+            for key in metrics.copy():
+                metrics[f'cv_{key}'] = float(np.mean([fold[key] for fold in folds]))
+        return metrics
+
+    def _score(self, fit: list[dict], score: list[dict], feature: str) -> dict[str, float]:
+        x_fit, x_score = (
+            normalize(np.concatenate([video[feature] for video in videos]))
+            for videos in (fit, score)
+        )
+        metrics: dict[str, float] = {}
+        if 'foreground' in self.targets:
+            metrics.update(self._foreground(fit, score, x_fit, x_score))
+        if 'classes' in self.targets:
+            metrics['mAP'] = self._classes(fit, score, x_fit, x_score)
+        return metrics
+
+    def _foreground(
+        self, fit: list[dict], score: list[dict], x_fit: np.ndarray, x_score: np.ndarray
+    ) -> dict[str, float]:
+        y_fit, y_score = (
+            np.concatenate([_any(video) for video in videos]) for videos in (fit, score)
+        )
+        for y, side in ((y_fit, 'fit'), (y_score, 'score')):
+            if y.all() or not y.any():
+                raise ValueError(
+                    f'LinearProbe: all {len(y)} snippets to {side} are '
+                    f'{"action" if y.all() else "background"}; a probe needs both. Check the '
+                    "timeline (fps, stride_frames) of the data set, or set targets=['classes']."
+                )
+        classifier = LogisticRegression(
+            C=self.regularization_c, class_weight='balanced', max_iter=2000
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always', ConvergenceWarning)
+            classifier.fit(x_fit, y_fit)
+        if any(issubclass(w.category, ConvergenceWarning) for w in caught):
+            print_log('LinearProbe: the classifier did not converge in 2000 steps.', 'current')
+        logit = classifier.decision_function(x_score)
+        return {
+            'auc': float(roc_auc_score(y_score, logit)),
+            'balanced_accuracy': float(balanced_accuracy_score(y_score, logit > 0)),
+        }
+
+    def _classes(
+        self, fit: list[dict], score: list[dict], x_fit: np.ndarray, x_score: np.ndarray
+    ) -> float:
+        frequency: Counter[str] = Counter()
+        for video in fit:
+            frequency.update({label: int(mask.sum()) for label, mask in video['inside'].items()})
+        # ties go by name, so that the choice does not depend on the order of the videos
+        ranked = sorted(frequency, key=lambda label: (-frequency[label], label))
+        labels = ranked[: self.num_classes]
+        y_fit, y_score = (
+            np.concatenate([_one_hot(video, labels) for video in videos]) for videos in (fit, score)
+        )
+        scored = y_score.any(0) & y_fit.any(0)
+        if not scored.any():
+            raise ValueError('LinearProbe: no class occurs both in videos to fit and to score.')
+        ridge = Ridge(alpha=self.ridge_alpha).fit(x_fit, y_fit[:, scored])
+        prediction = ridge.predict(x_score).reshape(len(x_score), -1)
+        return float(average_precision_score(y_score[:, scored], prediction, average='macro'))
+
+
+def _inside(centres_sec: np.ndarray, annotations: list[dict], label: str) -> np.ndarray:
+    """Which snippets have their centre inside a segment of the class."""
+    inside = np.zeros(len(centres_sec), dtype=bool)
+    for annotation in annotations:
+        if annotation['label'] == label:
+            start_sec, end_sec = annotation['segment']
+            inside |= (centres_sec >= start_sec) & (centres_sec < end_sec)
+    return inside
+
+
+def _any(video: dict) -> np.ndarray:
+    none = np.zeros(len(video['sola']), dtype=bool)
+    return np.logical_or.reduce([none, *video['inside'].values()])
+
+
+def _one_hot(video: dict, labels: list[str]) -> np.ndarray:
+    none = np.zeros(len(video['sola']), dtype=bool)
+    return np.stack([video['inside'].get(label, none) for label in labels], axis=1).astype('f4')

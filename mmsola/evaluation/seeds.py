@@ -1,0 +1,75 @@
+"""What several runs of one config, each with a seed of its own, say together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One figure over several seeds: untouched features, SoLa features, and the difference.
+
+    ``std`` is the standard deviation of the gain over seeds, ``low`` and ``high`` the 95 % interval
+    of its mean (Student's t); NaN for a single seed.
+    """
+
+    metric: str
+    untouched: float
+    sola: float
+    gain: float
+    std: float
+    low: float
+    high: float
+
+
+def validations_of(work_dir: str | Path) -> dict[int, dict[str, float]]:
+    """Figures of every validation logged in a work directory, by epoch; resumed runs included.
+
+    Raises:
+        FileNotFoundError: There is no validation in any log.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for log in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        for line in log.read_text().splitlines():
+            entry = json.loads(line)
+            if any('/' in key for key in entry):
+                found[entry['step']] = {k: v for k, v in entry.items() if '/' in k}
+    if not found:
+        raise FileNotFoundError(
+            f'{work_dir}: no validation in */vis_data/scalars.json; train there with validation, '
+            'and keep LocalVisBackend in vis_backends.'
+        )
+    return found
+
+
+def chosen_epoch(validations: dict[int, dict[str, float]], key: str) -> int:
+    """The first epoch at which ``key`` is greatest, as CheckpointHook chooses."""
+    return max(sorted(validations), key=lambda epoch: validations[epoch][key])
+
+
+def summarise(rows: list[dict[str, float]]) -> list[Gain]:
+    """Gains over seeds, of every figure that has an ``_untouched`` twin.
+
+    Args:
+        rows: The figures of each seed at its chosen epoch.
+    """
+    gains = []
+    for metric in rows[0]:
+        if f'{metric}_untouched' not in rows[0]:
+            continue
+        sola = np.array([row[metric] for row in rows])
+        untouched = np.array([row[f'{metric}_untouched'] for row in rows])
+        gain = sola - untouched
+        std = float(gain.std(ddof=1)) if len(rows) > 1 else float('nan')
+        half = std / np.sqrt(len(rows)) * stats.t.ppf(0.975, len(rows) - 1)
+        mean = float(gain.mean())
+        gains.append(
+            Gain(metric, float(untouched.mean()), float(sola.mean()), mean, std,
+                 mean - half, mean + half)
+        )  # fmt: skip
+    return gains

@@ -1,0 +1,53 @@
+"""How alike the snippets of one video are: the task discrepancy in one number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch.nn.functional as F
+from mmaction.registry import METRICS
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+
+@METRICS.register_module()
+class SelfSimilarity(BaseMetric):
+    """Mean cosine similarity between different snippets of a video, averaged over videos.
+
+    Features of a frozen encoder hardly change inside a video (near 1). Only videos with
+    ``role='score'`` count where roles are given.
+    """
+
+    default_prefix = 'tsm'
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep one number a video, before and after SoLa."""
+        for raw, sample in zip(data_batch['inputs'], data_samples):
+            after = sample['sola_feature']
+            self.results.append(
+                (sample.get('role'), *(mean_similarity(x.T.float()) for x in (raw, after)))
+            )
+
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        """``self_similarity`` and ``self_similarity_untouched``."""
+        scored = [r for r in results if r[0] == 'score'] or results
+        return {
+            'self_similarity': float(np.nanmean([r[2] for r in scored])),
+            'self_similarity_untouched': float(np.nanmean([r[1] for r in scored])),
+        }
+
+
+def temporal_self_similarity(feature: Tensor) -> Tensor:
+    """Cosine similarity ``(T, T)`` in [-1, 1] of a sequence ``(T, C)``."""
+    unit = F.normalize(feature.float(), dim=-1)
+    return unit @ unit.T
+
+
+def mean_similarity(feature: Tensor) -> float:
+    """Mean of the TSM of ``(T, C)`` without its diagonal; NaN for a single snippet."""
+    num = len(feature)
+    unit = F.normalize(feature.float(), dim=-1)
+    # |sum of unit vectors|^2 is the sum over all pairs: no (T, T) matrix for long videos
+    total = unit.double().sum(0).square().sum() - unit.double().square().sum()
+    return float(total) / (num * (num - 1)) if num > 1 else float('nan')
