@@ -1,0 +1,30 @@
+# Windows of 23 snippets to train on, whole videos to probe. A leaf config says which.
+window_pipeline = [
+    dict(type='LoadSnippetWindow', window=23),
+    dict(type='PackSnippetInputs', meta_keys=('video_name', 'start_snippet')),
+]
+whole_pipeline = [
+    dict(type='LoadSnippetSequence'),
+    dict(
+        type='PackSnippetInputs',
+        meta_keys=('video_name', 'role', 'group', 'snippet_centres_sec', 'annotations'),
+    ),
+]
+
+train_dataloader = dict(
+    batch_size=256,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='SnippetWindowSampler', shuffle=True),
+    # more than `window` snippets, as published
+    dataset=dict(type='SnippetFeatureDataset', min_snippets=24, pipeline=window_pipeline),
+)
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    # one data set of role='fit', one of role='score'
+    dataset=dict(type='ConcatDataset', datasets=[]),
+)
+test_dataloader = val_dataloader

@@ -1,0 +1,22 @@
+# SoLa under Similarity Matching, the published recipe (HACS, I3D features).
+model = dict(
+    type='SoLaPretrainer',
+    neck=dict(
+        type='SoLa',
+        in_channels=2048,
+        hidden_channels=512,
+        kernel_sizes=(5, 1),
+        dilations=(1, 1),
+    ),
+    head=dict(
+        type='SimilarityMatchingHead',
+        in_channels=2048,
+        predictor_channels=512,
+        num_projection_layers=0,
+        loss=dict(type='SimilarityMatchingLoss', coef=16),
+    ),
+    # of each window of 23 snippets, positions 4, 6, ..., 18 are compared
+    start=4,
+    step=2,
+    num_gathered=8,
+)

@@ -1,0 +1,16 @@
+# What every SoLa pretraining config inherits.
+_base_ = [
+    'default_runtime.py',
+    'models/sola_pretrainer.py',
+    'datasets/snippet_features.py',
+    'schedules/sola_150e.py',
+]
+
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+val_evaluator = [dict(type='LinearProbe'), dict(type='SelfSimilarity')]
+test_evaluator = val_evaluator
+
+# the probe picks the checkpoint: more training is not always better
+default_hooks = dict(checkpoint=dict(save_best='probe/auc', rule='greater'))
+custom_hooks = [dict(type='ValidateFirstHook'), dict(type='TSMVisualizationHook', num_videos=4)]

@@ -1,0 +1,61 @@
+"""Write SoLa features of a whole data set, as OpenTAD, ActionFormer and G-TAD read them.
+
+A killed export goes on where it stopped when the same command is run again.
+"""
+
+import argparse
+
+import torch
+from mmengine.config import Config, DictAction
+
+import mmsola  # noqa: F401
+from mmsola.apis.export import build_sola, export_features, feature_stores, sha256_of
+from mmsola.datasets.feature_store import FeatureStore
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config of the pretraining')
+    parser.add_argument('checkpoint', help='its checkpoint')
+    parser.add_argument('out', help='folder for npy, file for hdf5')
+    parser.add_argument('--format', choices=['npy', 'hdf5'], default='npy')
+    parser.add_argument('--dtype', choices=['float32', 'float16'], default='float32')
+    parser.add_argument(
+        '--features', help="folder or HDF5 file to transform; default those of the config's data"
+    )
+    parser.add_argument('--prefix', help='where the module begins in the checkpoint')
+    parser.add_argument('--overwrite', action='store_true', help='begin anew')
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='default: %(default)s',
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    neck = build_sola(cfg, args.checkpoint, args.prefix).to(args.device)
+    if args.features is None:
+        stores = feature_stores(cfg)
+    else:
+        # laid out as the config says, but lying elsewhere
+        settings = cfg.train_dataloader.dataset.get('feature') or {}
+        stores = [FeatureStore(args.features, **settings)]
+    about = {
+        'checkpoint': str(args.checkpoint),
+        'checkpoint_sha256': sha256_of(args.checkpoint),
+        'config': str(args.config),
+    }
+    counts = export_features(
+        neck, stores, args.out, args.format, args.dtype, about, args.overwrite, args.device
+    )
+    print(f'{args.out}: {counts["written"]} videos written, {counts["kept"]} were there already.')
+
+
+if __name__ == '__main__':
+    main()

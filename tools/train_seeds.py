@@ -1,0 +1,86 @@
+"""Pretrain SoLa with several seeds and tabulate what it gains over the untouched features.
+
+Each seed trains in a folder of its own. Called again, finished seeds are kept and a killed one goes
+on from its newest checkpoint.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+import mmsola  # noqa: F401
+from mmsola.atomic import replacing
+from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
+
+TRAIN = Path(__file__).with_name('train.py')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config of the pretraining')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
+    parser.add_argument('--work-dir', type=Path, help='default work_dirs/<config name>')
+    parser.add_argument('--cfg-options', nargs='+', help='settings to override, as in train.py')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        overrides = argparse.ArgumentParser()
+        overrides.add_argument('--cfg-options', nargs='+', action=DictAction)
+        cfg.merge_from_dict(overrides.parse_args(['--cfg-options', *args.cfg_options]).cfg_options)
+    work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
+    key = cfg.default_hooks.checkpoint.save_best
+
+    epochs, rows = [], []
+    for seed in args.seeds:
+        seed_dir = work_dir / f'seed_{seed}'
+        if not (seed_dir / f'epoch_{cfg.train_cfg.max_epochs}.pth').exists():
+            train(args, seed, seed_dir)
+        validations = validations_of(seed_dir)
+        epochs.append(chosen_epoch(validations, key))
+        rows.append(validations[epochs[-1]])
+        print(f'seed {seed}: epoch {epochs[-1]} of {max(validations)} has the greatest {key}')
+
+    gains = summarise(rows)
+    table = work_dir / 'seeds.csv'
+    with replacing(table) as partial, partial.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Gain)])
+        writer.writerows(astuple(gain) for gain in gains)
+    print(f'\n{args.config}, seeds {args.seeds}, at the epoch chosen by {key}:')
+    print('| figure | untouched | SoLa | gain, mean ± std | 95 % interval of the mean |')
+    print('| --- | --- | --- | --- | --- |')
+    for g in gains:
+        print(
+            f'| {g.metric} | {g.untouched:.4f} | {g.sola:.4f} | {g.gain:+.4f} ± {g.std:.4f} '
+            f'| [{g.low:+.4f}, {g.high:+.4f}] |'
+        )
+    print(f'\nwritten: {table}')
+
+
+def train(args: argparse.Namespace, seed: int, seed_dir: Path) -> None:
+    """One run of tools/train.py in a process of its own, its output in ``train.log``."""
+    command = [sys.executable, str(TRAIN), args.config, '--work-dir', str(seed_dir)]
+    command += ['--seed', str(seed), '--resume']
+    if args.cfg_options:
+        command += ['--cfg-options', *args.cfg_options]
+    seed_dir.mkdir(parents=True, exist_ok=True)
+    log = seed_dir / 'train.log'
+    print(f'seed {seed}: training, see {log}', flush=True)
+    with log.open('a') as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
+    if done.returncode:
+        tail = '\n'.join(log.read_text().splitlines()[-5:])
+        raise SystemExit(f'seed {seed} failed:\n{tail}\nThe whole log: {log}')
+
+
+if __name__ == '__main__':
+    main()
