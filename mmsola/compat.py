@@ -22,7 +22,7 @@ from datetime import timedelta
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -155,31 +155,41 @@ def package2module(package: str) -> str:
     return modules.split('\n')[0]
 
 
-# --- the wheel of MMAction2 1.2.0 lacks mmaction/models/localizers/drn ----------------------------
+# --- MMAction2's DRN: the wheel of 1.2.0 lacks it, the source's imports torchvision ---------------
 
 
 class DRN:
-    """Stands where MMAction2's wheel forgot the localizer DRN; building one raises ImportError."""
+    """Stands for MMAction2's DRN where that cannot be imported; building one raises ImportError."""
+
+    reason = ''
 
     # Not in `__init__`, so that a subclass fails at once and not half-way through its own.
-    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:
-        raise ImportError(
-            'the installed MMAction2 does not contain the localizer DRN '
-            '(https://github.com/open-mmlab/mmaction2/issues/2714); '
-            'to use DRN, install MMAction2 from its source'
-        )
+    def __new__(cls, *args: Any, **kwargs: Any) -> DRN:
+        raise ImportError(f'the localizer DRN cannot be used: {cls.reason}')
 
 
 def stand_in_for_drn() -> None:
-    """Let ``mmaction.models`` be imported although its wheel lacks the folder of DRN."""
+    """Let ``mmaction.models`` be imported although it imports a DRN that cannot be."""
     mmaction = importlib.util.find_spec('mmaction')
-    if mmaction is None or mmaction.submodule_search_locations is None:
+    if mmaction is None or mmaction.origin is None:
         return  # the import of MMAction2 that follows says what is wrong
-    relative = Path('models', 'localizers', 'drn', 'drn.py')
-    if any((Path(folder) / relative).exists() for folder in mmaction.submodule_search_locations):
-        return
     package_name = 'mmaction.models.localizers.drn'
     if package_name in sys.modules:
+        return
+    folder = Path(mmaction.origin).parent / 'models' / 'localizers' / 'drn'
+    loss = folder / 'drn_utils' / 'loss.py'
+    if not (folder / 'drn.py').exists():
+        DRN.reason = (
+            'the installed MMAction2 does not contain it; install MMAction2 from its source '
+            '(https://github.com/open-mmlab/mmaction2/issues/2714)'
+        )
+    elif (
+        importlib.util.find_spec('torchvision') is None
+        and loss.exists()
+        and 'import torchvision' in loss.read_text(encoding='utf-8')
+    ):
+        DRN.reason = 'it needs torchvision, which is not installed'
+    else:
         return
     from mmaction.registry import MODELS
 
@@ -197,7 +207,7 @@ def stand_in_for_drn() -> None:
 
 
 class _NumpyWithTrapz(ModuleType):
-    trapz = staticmethod(getattr(np, 'trapezoid', None) or getattr(np, 'trapz', None))
+    """NumPy, to which a name can be added without anybody else seeing it."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
@@ -216,6 +226,7 @@ def restore_trapz() -> None:
     calls_it = 'trapz' in accuracy.average_recall_at_avg_proposals.__code__.co_names
     if calls_it and not hasattr(accuracy.np, 'trapz'):
         accuracy.np = _NumpyWithTrapz('numpy')
+        accuracy.np.trapz = np.trapezoid
 
 
 # --- torch >= 2.6 loads with weights_only=True ----------------------------------------------------
@@ -231,8 +242,8 @@ def allow_checkpoint_types() -> None:
     if digit_version(torch.__version__) < digit_version('2.6'):
         return  # not the default there, and a type cannot be allowed under a second name
     # Asking NumPy for its reconstructors spares us the names of its private modules ...
-    rebuild_array = np.empty(0).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
+    rebuild_array: Any = np.empty(0).__reduce__()[0]
+    rebuild_scalar: Any = np.float64(0).__reduce__()[0]
     # ... of which NumPy 1 and NumPy 2 write different ones into the file.
     reconstructors = [
         (function, f'numpy.{core}.multiarray.{function.__name__}')

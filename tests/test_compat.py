@@ -94,7 +94,7 @@ def test_a_bare_install_is_mended(tmp_path):
 
 @pytest.mark.skipif(
     (Path(importlib.util.find_spec('mmaction').origin).parent / 'models/localizers/drn').exists(),
-    reason='this MMAction2 has DRN',
+    reason='this MMAction2 comes with DRN',
 )
 def test_missing_drn_says_how_to_get_it():
     import mmaction.registry
@@ -108,6 +108,20 @@ def test_missing_drn_says_how_to_get_it():
         mmaction.registry.MODELS.build(dict(type='DRN'))
     with pytest.raises(ImportError, match='install MMAction2 from its source'):
         Extended()
+
+
+def test_drn_of_the_source_without_torchvision_says_so(tmp_path):
+    drn = shadow_of_mmaction(tmp_path) / 'models' / 'localizers' / 'drn'
+    (drn / 'drn_utils').mkdir(parents=True)
+    (drn / 'drn.py').write_text('from .drn_utils import loss\n')
+    (drn / 'drn_utils' / 'loss.py').write_text('import torchvision\n')
+    code = """
+        import mmsola
+        from mmaction.registry import MODELS
+        MODELS.build(dict(type='DRN'))
+    """
+    _, err = run_python(code, hide=['torchvision'], paths=[tmp_path]).communicate(timeout=120)
+    assert 'ImportError' in err and 'DRN cannot be used: it needs torchvision' in err
 
 
 def test_a_whole_install_is_left_alone(tmp_path):
