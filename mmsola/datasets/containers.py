@@ -20,7 +20,13 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.lib import format as npy_format
 
-from .feature_errors import FeatureError, dtype_error, feature_error, pickled_error, truncated_error
+from mmsola.datasets.feature_errors import (
+    FeatureError,
+    dtype_error,
+    feature_error,
+    pickled_error,
+    truncated_error,
+)
 
 
 class Container:

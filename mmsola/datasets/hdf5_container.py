@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .containers import Container
-from .feature_errors import feature_error, truncated_error
+from mmsola.datasets.containers import Container
+from mmsola.datasets.feature_errors import feature_error, truncated_error
 
 
 class Hdf5File(Container):

@@ -182,7 +182,7 @@ class SoLa(BaseModule):
             # A localizer's checkpoint without SoLa may still be loaded around a loaded module.
             self._check_weights(own, f'prefix {prefix!r}')
             self._loaded = True
-            super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _check_weights(self, weights: dict[str, Tensor], source: str) -> None:
         expected = {k: tuple(v.shape) for k, v in self.named_parameters()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -71,7 +70,7 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f'{path}: no such checkpoint file.')
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except Exception as error:  # PyTorch meets damaged bytes with whatever Python raises
         raise CheckpointError(
             f'{path}: not a checkpoint that can be read safely '
             f'({str(error).splitlines()[0] if str(error) else type(error).__name__}). '
@@ -81,7 +80,7 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     content = content.get('state_dict', content) if isinstance(content, dict) else content
     if not isinstance(content, dict):
         raise CheckpointError(f'{path}: expected a state dict, found {type(content).__name__}.')
-    return {k: v for k, v in content.items() if isinstance(v, Tensor)}
+    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
 
 def _listing(state_dict: dict[str, Tensor]) -> str:

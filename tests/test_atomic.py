@@ -1,0 +1,63 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from mmsola.atomic import replacing
+
+
+def content_of(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize('old', [None, 'old'])
+def test_the_file_takes_its_name_when_it_is_whole(tmp_path, old):
+    path = tmp_path / 'a.txt'
+    if old:
+        path.write_text(old)
+    with replacing(path) as partial:
+        partial.write_text('new')
+        assert path.exists() == (old is not None), 'nobody reads half a file'
+    assert content_of(tmp_path) == {'a.txt': 'new'}
+
+
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize('old', [{}, {'a.txt': 'old'}])
+def test_an_error_leaves_the_old_file_and_no_partial_one(tmp_path, error, old):
+    path = tmp_path / 'a.txt'
+    for name, text in old.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(error), replacing(path) as partial:
+        partial.write_text('half')
+        raise error
+    assert content_of(tmp_path) == old
+
+
+def test_an_error_before_anything_is_written_is_the_one_that_is_raised(tmp_path):
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / 'a.txt'):
+        _ = 1 / 0
+    assert content_of(tmp_path) == {}
+
+
+def test_writing_nothing_is_an_error_that_leaves_the_old_file(tmp_path):
+    (tmp_path / 'a.txt').write_text('old')
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / 'a.txt'):
+        pass
+    assert content_of(tmp_path) == {'a.txt': 'old'}
+
+
+def test_missing_folders_are_made(tmp_path):
+    with replacing(str(tmp_path / 'b' / 'c' / 'a.txt')) as partial:
+        partial.write_text('new')
+    assert (tmp_path / 'b' / 'c' / 'a.txt').read_text() == 'new'
+
+
+def test_the_partial_file_lies_beside_and_keeps_the_suffix(tmp_path):
+    """A rename is atomic within a folder only, and libraries go by the suffix."""
+    with replacing(tmp_path / 'a.npz') as partial:
+        assert partial.parent == tmp_path and partial.suffix == '.npz'
+        assert str(os.getpid()) in partial.name, 'two processes do not share it'
+        partial.touch()
