@@ -1,4 +1,4 @@
-"""Write SoLa features of a whole data set, as OpenTAD, ActionFormer and G-TAD read them.
+"""Write SoLa features of a whole data set, as localization toolboxes read them.
 
 A killed export goes on where it stopped when the same command is run again.
 """
@@ -9,7 +9,14 @@ import torch
 from mmengine.config import Config, DictAction
 
 import mmsola  # noqa: F401
-from mmsola.apis.export import build_sola, export_features, feature_stores, sha256_of
+from mmsola.apis.export import (
+    DTYPES,
+    FORMATS,
+    build_sola,
+    export_features,
+    feature_stores,
+    sha256_of,
+)
 from mmsola.datasets.feature_store import FeatureStore
 
 
@@ -17,9 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='config of the pretraining')
     parser.add_argument('checkpoint', help='its checkpoint')
-    parser.add_argument('out', help='folder for npy, file for hdf5')
-    parser.add_argument('--format', choices=['npy', 'hdf5'], default='npy')
-    parser.add_argument('--dtype', choices=['float32', 'float16'], default='float32')
+    parser.add_argument('out', help='folder for npy and csv, file for hdf5')
+    parser.add_argument('--format', choices=FORMATS, default='npy')
+    parser.add_argument('--dtype', choices=DTYPES, default='float32')
     parser.add_argument(
         '--features', help="folder or HDF5 file to transform; default those of the config's data"
     )

@@ -10,7 +10,7 @@ from mmsola.datasets.annotations import VideoRecord, load_annotations
 from mmsola.datasets.feature_store import FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.models.necks import SoLa
-from mmsola.visualization.tsm import draw_tsm, save_figure
+from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
 
 def parse_args() -> argparse.Namespace:
@@ -65,7 +65,7 @@ def main() -> None:
             for segment in record.segments or ()
         ]
     out = args.out or Path(f'{Path(video).name}_tsm.png')
-    save_figure(draw_tsm(panels, video, centres_sec, segments), out)
+    save_rgb(figure_to_rgb(draw_tsm(panels, video, centres_sec, segments)), out)
     print(f'{out} written.')
 
 

@@ -1,4 +1,4 @@
-"""Pretrain SoLa with several seeds and tabulate what it gains over the untouched features.
+"""Pretrain SoLa with several seeds and tabulate what it gains over features without it.
 
 Each seed trains in a folder of its own. Called again, finished seeds are kept and a killed one goes
 on from its newest checkpoint.
@@ -56,12 +56,15 @@ def main() -> None:
         writer.writerow([field.name for field in fields(Gain)])
         writer.writerows(astuple(gain) for gain in gains)
     print(f'\n{args.config}, seeds {args.seeds}, at the epoch chosen by {key}:')
-    print('| figure | untouched | SoLa | gain, mean ± std | 95 % interval of the mean |')
-    print('| --- | --- | --- | --- | --- |')
+    print('| figure | reference | | SoLa | gain, mean ± std | 95 % interval of the mean |')
+    print('| --- | --- | --- | --- | --- | --- |')
     for g in gains:
+        spread, interval = f' ± {g.std:.4f}', f'[{g.low:+.4f}, {g.high:+.4f}]'
+        if len(rows) == 1:
+            spread, interval = '', 'one seed has none'
         print(
-            f'| {g.metric} | {g.untouched:.4f} | {g.sola:.4f} | {g.gain:+.4f} ± {g.std:.4f} '
-            f'| [{g.low:+.4f}, {g.high:+.4f}] |'
+            f'| {g.metric} | {g.reference} | {g.reference_value:.4f} | {g.sola:.4f} '
+            f'| {g.gain:+.4f}{spread} | {interval} |'
         )
     print(f'\nwritten: {table}')
 

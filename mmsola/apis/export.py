@@ -20,6 +20,8 @@ from mmsola.datasets.feature_store import FeatureStore
 from mmsola.models.necks import SoLa
 from mmsola.version import __version__
 
+FORMATS = ('npy', 'csv', 'hdf5')
+DTYPES = ('float32', 'float16')
 MANIFEST = 'sola_export.json'
 
 
@@ -65,18 +67,18 @@ def export_features(
 ) -> dict[str, int]:
     """Write SoLa features ``(T, C)`` of every video of the stores.
 
-    Each file appears whole or not at all; a second call goes on where a killed one stopped. An
-    HDF5 file is put together from its videos at the end.
+    Each file appears whole or not at all; a second call goes on where a killed one stopped.
 
     Args:
         neck: The trained module.
         stores: Where the videos' features come from; a name in two of them is an error.
-        out: A folder for ``'npy'`` (``<video>.npy``), a file for ``'hdf5'`` (one entry a video).
-        format: ``'npy'`` or ``'hdf5'``, as OpenTAD, ActionFormer and G-TAD read them.
+        out: A folder for ``'npy'`` and ``'csv'``, a file for ``'hdf5'`` (one entry a video).
+        format: ``'npy'`` (OpenTAD, ActionFormer), ``'csv'`` (MMAction2, G-TAD) or ``'hdf5'``.
         dtype: ``'float32'`` or ``'float16'``.
         about: What goes into the manifest json, the checkpoint's hash above all. An export that was
             begun with another one is not gone on with.
         overwrite: Begin anew.
+        device: Where the module lies.
 
     Returns:
         ``{'written': ..., 'kept': ...}``, in videos.
@@ -84,45 +86,116 @@ def export_features(
     Raises:
         ExportError: ``out`` holds an export made otherwise, or files that are not an export.
     """
-    if format not in ('npy', 'hdf5') or dtype not in ('float32', 'float16'):
+    if format not in FORMATS or dtype not in DTYPES:
         raise ExportError(
-            f"export: format is 'npy' or 'hdf5' and dtype 'float32' or 'float16', "
+            f'export: format is one of {FORMATS} and dtype one of {DTYPES}, '
             f'got {format!r} and {dtype!r}.'
         )
-    out = Path(out)
     owner = {name: store for store in stores for name in store.names()}
     if len(owner) < sum(len(store) for store in stores):
         raise ExportError(
             'export: two feature stores hold a video of the same name; export them one by one '
             'with --features.'
         )
-    folder = out if format == 'npy' else out.with_name(out.name + '.videos')
-    manifest = out / MANIFEST if format == 'npy' else out.with_name(f'{out.name}.{MANIFEST}')
-    settings = {'format': format, 'dtype': dtype, 'layout': 'TC', 'mmsola': __version__}
-    content = {**(about or {}), **settings}
-    _begin(out, folder, manifest, content, overwrite)
-
-    todo = [name for name in owner if not (folder / f'{name}.npy').exists()]
-    finished = format == 'hdf5' and out.exists()
-    for name in tqdm([] if finished else todo, desc='SoLa features', unit='video'):
+    place = _Place(Path(out), format)
+    content = {
+        **(about or {}),
+        'format': format,
+        'dtype': dtype,
+        'layout': 'TC',
+        'features': [str(Path(store.root).resolve()) for store in stores],
+        'mmsola': __version__,
+    }
+    place.begin(content, overwrite)
+    todo = [name for name in owner if not place.has(name)]
+    for name in tqdm(todo, desc='SoLa features', unit='video'):
         feature = torch.from_numpy(owner[name].read(name)).to(device)
         with torch.inference_mode():
-            feature = neck(feature.T[None])[0].T.cpu()
-        array = feature.numpy().astype(dtype)
+            array = neck(feature.T[None])[0].T.cpu().numpy().astype(dtype)
         if not np.isfinite(array).all():
             raise ExportError(
                 f'{name}: its SoLa feature does not fit into {dtype}; export as float32.'
             )
-        with replacing(folder / f'{name}.npy') as partial:
-            np.save(partial, array)
-    if format == 'hdf5' and not finished:
-        with replacing(out) as partial, h5py.File(partial, 'w') as file:
-            for name in owner:
-                file[name] = np.load(folder / f'{name}.npy', allow_pickle=False)
-        shutil.rmtree(folder)
-    written = 0 if finished else len(todo)
-    _write_json(manifest, {**content, 'complete': True, 'num_videos': len(owner)})
-    return {'written': written, 'kept': len(owner) - written}
+        place.save(name, array)
+    place.finish(list(owner))
+    _write_json(place.manifest, {**content, 'complete': True, 'num_videos': len(owner)})
+    return {'written': len(todo), 'kept': len(owner) - len(todo)}
+
+
+class _Place:
+    """Where an export goes: a folder of files, which for HDF5 become one file at the end."""
+
+    def __init__(self, out: Path, format: str) -> None:
+        self.out = out
+        self.format = format
+        self.suffix = '.csv' if format == 'csv' else '.npy'
+        # a half-written HDF5 file cannot be gone on with, a folder of whole videos can
+        self.folder = out.with_name(f'{out.name}.videos') if format == 'hdf5' else out
+        self.manifest = (
+            out.with_name(f'{out.name}.{MANIFEST}') if format == 'hdf5' else out / MANIFEST
+        )
+        self.packed: set[str] = set()  # videos in the HDF5 file
+
+    def begin(self, content: dict, overwrite: bool) -> None:
+        """Make room, or make sure that the export found there is the same."""
+        if overwrite and self.manifest.exists():
+            # a manifest shows that the files beside it are an export, so they may go
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.format == 'hdf5':
+                self.out.unlink(missing_ok=True)
+            self.manifest.unlink(missing_ok=True)
+        if self.manifest.exists():
+            begun = json.loads(self.manifest.read_text())
+            differs = [
+                f'{key} was {begun.get(key)!r}, is {value!r}'
+                for key, value in content.items()
+                if begun.get(key) != value
+            ]
+            if differs:
+                raise ExportError(
+                    f'{self.manifest}: an export was made here with other settings: '
+                    f'{", ".join(differs)}. Choose another place, or --overwrite it.'
+                )
+        elif self.out.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
+            raise ExportError(
+                f'{self.out}: exists already and is not an export of SoLa features (no '
+                f'{self.manifest.name}); choose an empty place.'
+            )
+        else:
+            _write_json(self.manifest, {**content, 'complete': False})
+        if self.format == 'hdf5' and self.out.exists():
+            self.packed = set(FeatureStore(self.out).names())
+
+    def has(self, name: str) -> bool:
+        """Whether a video is done."""
+        return name in self.packed or self._file(name).exists()
+
+    def save(self, name: str, array: np.ndarray) -> None:
+        """Write one video ``(T, C)``."""
+        with replacing(self._file(name)) as partial:
+            if self.format == 'csv':
+                # CUHK's layout; 9 digits bring every float32 back
+                header = ','.join(f'f{i}' for i in range(array.shape[1]))
+                np.savetxt(partial, array, '%.9g', delimiter=',', header=header, comments='')
+            else:
+                np.save(partial, array)
+
+    def finish(self, names: list[str]) -> None:
+        """Put an HDF5 file together from its videos."""
+        if self.format != 'hdf5':
+            return
+        new = [name for name in names if name not in self.packed]
+        if new:
+            with replacing(self.out) as partial:
+                if self.packed:
+                    shutil.copyfile(self.out, partial)
+                with h5py.File(partial, 'a') as file:
+                    for name in new:
+                        file[name] = np.load(self._file(name), allow_pickle=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f'{name}{self.suffix}'
 
 
 def sha256_of(path: str | Path) -> str:
@@ -132,32 +205,6 @@ def sha256_of(path: str | Path) -> str:
         for block in iter(lambda: file.read(1 << 20), b''):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _begin(out: Path, folder: Path, manifest: Path, content: dict, overwrite: bool) -> None:
-    """Make room for an export, or make sure that the one found there is the same."""
-    if overwrite and manifest.exists():
-        # a manifest shows that the files beside it are an export, so they may go
-        shutil.rmtree(folder, ignore_errors=True)
-        if out != folder:
-            out.unlink(missing_ok=True)
-        manifest.unlink(missing_ok=True)
-    if manifest.exists():
-        begun = json.loads(manifest.read_text())
-        differs = {k: (begun.get(k), v) for k, v in content.items() if begun.get(k) != v}
-        if differs:
-            raise ExportError(
-                f'{manifest}: an export was made here with other settings: '
-                + ', '.join(f'{k} was {old!r}, is {new!r}' for k, (old, new) in differs.items())
-                + '. Choose another place, or --overwrite it.'
-            )
-    elif out.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ExportError(
-            f'{out}: exists already and is not an export of SoLa features (no {manifest.name}); '
-            'choose an empty place.'
-        )
-    else:
-        _write_json(manifest, {**content, 'complete': False})
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_figure
+from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
 
 @HOOKS.register_module()
@@ -20,7 +20,7 @@ class TSMVisualizationHook(Hook):
     """After each validation, draw videos before and after SoLa with their segments.
 
     The newest picture of each video lies in ``work_dir/tsm``; every one goes to the visualizer's
-    backends (TensorBoard, for example) under ``tsm/<video>`` at the epoch it belongs to.
+    backends (TensorBoard, for example) as ``tsm_<video>`` at the epoch it belongs to.
 
     Args:
         num_videos: How many; evenly spaced over the scored videos of ``val_dataloader``.
@@ -58,8 +58,10 @@ class TSMVisualizationHook(Hook):
                 segments=sample.get('annotations', ()),
             )
             name = sample.video_name.replace('/', '_')
-            save_figure(figure, Path(runner.work_dir) / 'tsm' / f'{name}.png')
-            runner.visualizer.add_image(f'tsm/{name}', figure_to_rgb(figure), step=epoch)
+            image = figure_to_rgb(figure)
+            save_rgb(image, Path(runner.work_dir) / 'tsm' / f'{name}.png')
+            # no slash in the name: LocalVisBackend would lose the picture without a word
+            runner.visualizer.add_image(f'tsm_{name}', image, step=epoch)
 
     def _chosen(self, dataset) -> list[int]:
         roles = [dataset.get_data_info(i)['role'] for i in range(len(dataset))]

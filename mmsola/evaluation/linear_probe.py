@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import torch.nn.functional as F
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
@@ -15,6 +16,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 from sklearn.preprocessing import normalize
+from torch import Tensor
+
+REFERENCES = ('untouched', 'smoothed')
 
 
 @METRICS.register_module()
@@ -22,7 +26,9 @@ class LinearProbe(BaseMetric):
     """Fit linear classifiers on snippets of some videos, score them on snippets of others.
 
     The features are L2-normalised and SoLa stays as it is. Everything is computed for the untouched
-    features as well, so ``probe/auc_gain`` is ``probe/auc - probe/auc_untouched``.
+    features as well, so ``probe/auc_gain`` is ``probe/auc - probe/auc_untouched``. And for a plain
+    moving average of them, ``probe/auc_smoothed``: SoLa looks at neighbours, and what averaging
+    neighbours gains as well is not due to Similarity Matching.
 
     - ``auc``, ``balanced_accuracy``: action (inside any annotated segment) against background, of
       a converged, class-balanced logistic regression.
@@ -39,6 +45,7 @@ class LinearProbe(BaseMetric):
         ridge_alpha: Strength of the ridge regressions. Both defaults are what served the untouched
             features of two real sets best.
         num_classes: Only so many classes, the most frequent of the fitted videos; None takes all.
+        smoothing_snippets: Width (odd) of the moving average; 5 is what SoLa sees by default.
         max_snippets_per_video: Longer videos are thinned evenly to this many snippets.
         folds: With 2 or more, ``cv_*`` measures the same by cross-validation over the fitted videos
             alone. A checkpoint chosen by it has not seen the scored videos.
@@ -56,6 +63,7 @@ class LinearProbe(BaseMetric):
         regularization_c: float = 1.0,
         ridge_alpha: float = 10.0,
         num_classes: int | None = None,
+        smoothing_snippets: int = 5,
         max_snippets_per_video: int = 200,
         folds: int = 0,
         seed: int = 0,
@@ -63,6 +71,10 @@ class LinearProbe(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        if smoothing_snippets < 1 or smoothing_snippets % 2 == 0:
+            raise ValueError(
+                f'LinearProbe: smoothing_snippets must be odd, got {smoothing_snippets}.'
+            )
         unknown = set(targets) - {'foreground', 'classes'}
         if unknown or not targets:
             raise ValueError(
@@ -72,10 +84,12 @@ class LinearProbe(BaseMetric):
         self.regularization_c = regularization_c
         self.ridge_alpha = ridge_alpha
         self.num_classes = num_classes
+        self.smoothing_snippets = smoothing_snippets
         self.max_snippets_per_video = max_snippets_per_video
         self.folds = folds
         self.seed = seed
-        self._untouched: dict[str, float] | None = None
+        # they do not change during training, so they are measured once
+        self._references: dict[str, dict[str, float]] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep some snippets of each video, before and after SoLa, with their annotation."""
@@ -88,13 +102,17 @@ class LinearProbe(BaseMetric):
             centres = np.asarray(sample['snippet_centres_sec'])
             count = min(len(centres), self.max_snippets_per_video)
             kept = np.linspace(0, len(centres) - 1, count).round().astype(int)
+            features = {'sola': sample['sola_feature']}
+            if not self._references:
+                features.update(
+                    untouched=raw, smoothed=moving_average(raw, self.smoothing_snippets)
+                )
             self.results.append(
                 {
                     'video_name': sample['video_name'],
                     'role': sample['role'],
                     'group': sample.get('group') or sample['video_name'],
-                    'untouched': raw[:, kept].T.float().cpu().numpy(),
-                    'sola': sample['sola_feature'][:, kept].T.float().cpu().numpy(),
+                    **{key: x[:, kept].T.float().cpu().numpy() for key, x in features.items()},
                     'inside': {
                         label: _inside(centres[kept], sample['annotations'], label)
                         for label in {a['label'] for a in sample['annotations']}
@@ -103,16 +121,17 @@ class LinearProbe(BaseMetric):
             )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Figures of SoLa, of the untouched features, and their difference."""
+        """Figures of SoLa, of untouched and smoothed features, and the gain over untouched ones."""
         fit, score = self._split(results)
-        if self._untouched is None:
-            self._untouched = self._measure(fit, score, 'untouched')
-        sola = self._measure(fit, score, 'sola')
+        for name in REFERENCES:
+            if name not in self._references:
+                self._references[name] = self._measure(fit, score, name)
         metrics: dict[str, float] = {}
-        for key, value in sola.items():
+        for key, value in self._measure(fit, score, 'sola').items():
             metrics[key] = value
-            metrics[f'{key}_untouched'] = self._untouched[key]
-            metrics[f'{key}_gain'] = value - self._untouched[key]
+            for name in REFERENCES:
+                metrics[f'{key}_{name}'] = self._references[name][key]
+            metrics[f'{key}_gain'] = value - self._references['untouched'][key]
         return metrics
 
     def _split(self, results: list[dict]) -> tuple[list[dict], list[dict]]:
@@ -226,6 +245,11 @@ class LinearProbe(BaseMetric):
         ridge = Ridge(alpha=self.ridge_alpha).fit(x_fit, y_fit[:, scored])
         prediction = ridge.predict(x_score).reshape(len(x_score), -1)
         return float(average_precision_score(y_score[:, scored], prediction, average='macro'))
+
+
+def moving_average(x: Tensor, width: int) -> Tensor:
+    """Mean over ``width`` (odd) neighbours of ``(C, T)``, over those there are at the ends."""
+    return F.avg_pool1d(x.float(), width, 1, width // 2, count_include_pad=False)
 
 
 def _inside(centres_sec: np.ndarray, annotations: list[dict], label: str) -> np.ndarray:

@@ -9,17 +9,20 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from mmsola.evaluation.linear_probe import REFERENCES
+
 
 @dataclass(frozen=True)
 class Gain:
-    """One figure over several seeds: untouched features, SoLa features, and the difference.
+    """One figure over several seeds: a reference, SoLa, and SoLa's gain over the reference.
 
     ``std`` is the standard deviation of the gain over seeds, ``low`` and ``high`` the 95 % interval
     of its mean (Student's t); NaN for a single seed.
     """
 
     metric: str
-    untouched: float
+    reference: str
+    reference_value: float
     sola: float
     gain: float
     std: float
@@ -53,23 +56,36 @@ def chosen_epoch(validations: dict[int, dict[str, float]], key: str) -> int:
 
 
 def summarise(rows: list[dict[str, float]]) -> list[Gain]:
-    """Gains over seeds, of every figure that has an ``_untouched`` twin.
+    """Gains over seeds of every figure that was measured on a reference as well.
 
     Args:
-        rows: The figures of each seed at its chosen epoch.
+        rows: The figures of each seed at its chosen epoch; ``<metric>_untouched`` and
+            ``<metric>_smoothed`` beside ``<metric>``.
     """
     gains = []
     for metric in rows[0]:
-        if f'{metric}_untouched' not in rows[0]:
-            continue
-        sola = np.array([row[metric] for row in rows])
-        untouched = np.array([row[f'{metric}_untouched'] for row in rows])
-        gain = sola - untouched
-        std = float(gain.std(ddof=1)) if len(rows) > 1 else float('nan')
-        half = std / np.sqrt(len(rows)) * stats.t.ppf(0.975, len(rows) - 1)
-        mean = float(gain.mean())
-        gains.append(
-            Gain(metric, float(untouched.mean()), float(sola.mean()), mean, std,
-                 mean - half, mean + half)
-        )  # fmt: skip
+        for reference in REFERENCES:
+            key = f'{metric}_{reference}'
+            if key not in rows[0]:
+                continue
+            sola = np.array([row[metric] for row in rows])
+            value = np.array([row[key] for row in rows])
+            gain = sola - value
+            std = half = float('nan')
+            if len(rows) > 1:
+                std = float(gain.std(ddof=1))
+                half = std / np.sqrt(len(rows)) * float(stats.t.ppf(0.975, len(rows) - 1))
+            mean = float(gain.mean())
+            gains.append(
+                Gain(
+                    metric=metric,
+                    reference=reference,
+                    reference_value=float(value.mean()),
+                    sola=float(sola.mean()),
+                    gain=mean,
+                    std=std,
+                    low=mean - half,
+                    high=mean + half,
+                )
+            )
     return gains

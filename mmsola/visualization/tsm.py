@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.image import imsave
+from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from mmsola.atomic import replacing
@@ -37,7 +38,7 @@ def draw_tsm(
     low, high = axis[0] - half, axis[-1] + half
     drawn = list(segments) if centres_sec is not None else []
     labels = sorted({segment['label'] for segment in drawn})
-    # panels, with a thin strip for each lane of overlapping segments, left of and above each
+    # panels, with a thin strip for each lane of overlapping segments, right of and above each
     lanes = _lanes(drawn)
     strip = 0.06 * min(len(lanes), 6) / max(len(lanes), 1)
     figure = Figure(figsize=(4.6 * len(features) + 1, 5.2), layout='constrained')
@@ -79,10 +80,10 @@ def draw_tsm(
     return figure
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure to ``path``, whole or not at all."""
+def save_rgb(image: np.ndarray, path: str | Path) -> None:
+    """Write ``(height, width, 3)`` uint8 to ``path``, whole or not at all."""
     with replacing(path) as partial:
-        figure.savefig(partial, dpi=100)
+        imsave(partial, image)
 
 
 def figure_to_rgb(figure: Figure) -> np.ndarray:
@@ -107,6 +108,4 @@ def _lanes(segments: Sequence[dict]) -> list[list[dict]]:
 
 
 def _bar(position, size, colour, transform) -> Patch:
-    from matplotlib.patches import Rectangle
-
     return Rectangle(position, *size, color=colour, transform=transform, clip_on=False, lw=0)
