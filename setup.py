@@ -33,7 +33,7 @@ setup(
     # mmcv and mmcv-lite share one import name and overwrite each other, so neither is required
     # here: take the extra `lite`, or install mmcv yourself.
     install_requires=[
-        'torch>=2.6',  # safe loading can allow-list what MMEngine checkpoints hold; developed with 2.13
+        'torch>=2.6',  # loads MMEngine's checkpoints safely; developed with 2.13
         'mmengine>=0.10.3,<1',  # 0.10.3 keeps every process's results in a distributed evaluation
         'mmaction2>=1.2,<2',  # 1.2 brought TCANet; its localizers are subclassed, 2 may change them
         'numpy>=1.23',  # oldest with wheels for Python 3.11

@@ -217,6 +217,7 @@ def test_autocast_gives_nearly_the_loss_of_single_precision_and_gives_it_in_sing
     plain = head.loss(x)['loss']
     with torch.autocast('cpu', torch.bfloat16):
         mixed = head.loss(x)
+        assert head(x).dtype == torch.float32
     assert mixed['loss'].dtype == mixed['kl'].dtype == torch.float32
     assert mixed['loss'].item() == pytest.approx(plain.item(), rel=5e-3)
     mixed['loss'].backward()

@@ -221,7 +221,7 @@ def test_kernel_sizes_and_dilations_are_two_positive_numbers(arguments):
 
 
 @pytest.mark.parametrize(
-    'shape', [(2, 20, CHANNELS), (2, CHANNELS + 1, 20), (CHANNELS, 20)], ids=str
+    'shape', [(2, 20, CHANNELS), (2, CHANNELS + 1, 20), (20, CHANNELS)], ids=str
 )
 @pytest.mark.parametrize('fast', [False, True])
 def test_features_of_another_layout_or_width_are_refused(shape, fast):

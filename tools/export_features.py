@@ -4,6 +4,7 @@ A killed export goes on where it stopped when the same command is run again.
 """
 
 import argparse
+import json
 
 import torch
 from mmengine.config import Config, DictAction
@@ -57,6 +58,7 @@ def main() -> None:
         'checkpoint': str(args.checkpoint),
         'checkpoint_sha256': sha256_of(args.checkpoint),
         'config': str(args.config),
+        'neck': json.loads(json.dumps(cfg.model.neck.to_dict())),
     }
     counts = export_features(
         neck, stores, args.out, args.format, args.dtype, about, args.overwrite, args.device

@@ -23,6 +23,7 @@ from mmsola.version import __version__
 FORMATS = ('npy', 'csv', 'hdf5')
 DTYPES = ('float32', 'float16')
 MANIFEST = 'sola_export.json'
+PATHS = ('checkpoint', 'config')  # told, not compared: the hash and the neck's settings decide
 
 
 class ExportError(ValueError):
@@ -145,11 +146,13 @@ class _Place:
                 self.out.unlink(missing_ok=True)
             self.manifest.unlink(missing_ok=True)
         if self.manifest.exists():
+            for left_by_a_kill in self.folder.rglob('.partial-*'):
+                left_by_a_kill.unlink()
             begun = json.loads(self.manifest.read_text())
             differs = [
                 f'{key} was {begun.get(key)!r}, is {value!r}'
                 for key, value in content.items()
-                if begun.get(key) != value
+                if key not in PATHS and begun.get(key) != value
             ]
             if differs:
                 raise ExportError(

@@ -1,0 +1,137 @@
+"""Pictures of temporal self-similarity: what stands where, for every kind of video."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from mmsola.evaluation.self_similarity import temporal_self_similarity
+from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
+
+CENTRES_SEC = np.arange(20) * 0.5 + 0.25  # stride 0.5 s: the video lasts 10 s
+SEGMENTS = [
+    dict(segment=[1.0, 3.0], label='jump'),
+    dict(segment=[6.0, 9.5], label='run'),
+]
+
+
+def features(num_snippets=20, names=('before', 'after')):
+    torch.manual_seed(0)
+    return {name: torch.randn(num_snippets, 6) for name in names}
+
+
+def panels_of(figure):
+    return [axes for axes in figure.axes if axes.images and axes.get_title()]
+
+
+def bars_of(panel):
+    """Bars above and beside a panel, as (start, end) in the units of its axes."""
+    above, beside = [], []
+    for bar in panel.patches:
+        x, y = bar.get_xy()
+        if is_above(panel, bar):
+            assert y >= 1, 'outside of the image'
+            above.append((x, x + bar.get_width()))
+        else:
+            assert x >= 1, 'outside of the image'
+            beside.append((y, y + bar.get_height()))
+    return above, beside
+
+
+def is_above(panel, bar):
+    """Whether the bar lies along the horizontal axis: its x is data, its y a part of the panel."""
+    return bar.get_data_transform().contains_branch_seperately(panel.transData) == (True, False)
+
+
+@pytest.mark.parametrize('names', [('before',), ('before', 'after'), ('a', 'b', 'c')])
+def test_each_feature_has_one_image_on_the_common_scale_of_cosines(names):
+    shown = features(names=names)
+    figure = draw_tsm(shown, 'v_abc', CENTRES_SEC, SEGMENTS)
+    panels = panels_of(figure)
+    assert len(panels) == len(names)
+    for panel, (name, feature) in zip(panels, shown.items()):
+        (image,) = panel.images
+        assert image.get_clim() == (-1, 1)
+        assert np.array_equal(image.get_array(), temporal_self_similarity(feature).numpy())
+        assert panel.get_title().startswith(f'{name}: mean similarity ')
+    assert len({panel.images[0].get_cmap().name for panel in panels}) == 1
+    assert figure.get_suptitle() == 'v_abc'
+
+
+def test_each_segment_has_a_bar_on_both_axes_at_its_seconds():
+    for panel in panels_of(draw_tsm(features(), 'v_abc', CENTRES_SEC, SEGMENTS)):
+        above, beside = bars_of(panel)
+        for bars in (above, beside):
+            assert np.array(bars) == pytest.approx(np.array([(1.0, 3.0), (6.0, 9.5)]))
+        assert list(panel.images[0].get_extent()) == pytest.approx([0, 10, 10, 0])
+        assert panel.get_xlabel() == 'time (s)'
+
+
+def test_a_segment_past_the_ends_is_cut_to_the_video():
+    segments = [dict(segment=[-5.0, 99.0], label='jump')]
+    above, beside = bars_of(panels_of(draw_tsm(features(), 'v', CENTRES_SEC, segments))[0])
+    assert above == beside == [pytest.approx((0, 10))]
+
+
+def test_overlapping_segments_do_not_hide_each_other():
+    segments = [dict(segment=[i * 0.1, 9.0], label=f'class {i}') for i in range(12)]
+    figure = draw_tsm(features(), 'v_abc', CENTRES_SEC, segments)
+    (panel, _) = panels_of(figure)
+    above = [bar for bar in panel.patches if is_above(panel, bar)]
+    places, (height, *_) = sorted(b.get_y() for b in above), [b.get_height() for b in above]
+    assert len(above) == 12 and np.diff(places).min() > height > 0
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(legend) == 9 and legend[-1] == 'and 4 more'
+
+
+def test_each_class_has_its_colour():
+    segments = [*SEGMENTS, dict(segment=[4.0, 5.0], label='jump')]
+    figure = draw_tsm(features(), 'v_abc', CENTRES_SEC, segments)
+    (panel, _), colours = panels_of(figure), {}
+    for bar in panel.patches:
+        start = round(float(bar.get_x() if is_above(panel, bar) else bar.get_y()), 3)
+        colours.setdefault(start, set()).add(bar.get_facecolor())
+    assert colours[1.0] == colours[4.0] != colours[6.0]
+    assert all(len(shades) == 1 for shades in colours.values())
+
+
+@pytest.mark.parametrize(
+    ('num_snippets', 'centres', 'segments'),
+    [
+        (1, np.array([0.25]), SEGMENTS),
+        (1, None, ()),
+        (2, CENTRES_SEC[:2], ()),
+        (20, None, ()),
+        (20, CENTRES_SEC, ()),
+    ],
+    ids=['one snippet', 'one snippet, no annotation', 'two', 'no annotation', 'no action'],
+)
+def test_a_video_of_any_kind_can_be_drawn(num_snippets, centres, segments):
+    figure = draw_tsm(features(num_snippets), 'v_abc', centres, segments)
+    picture = figure_to_rgb(figure)
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3 and picture.std() > 0
+    (panel, _) = panels_of(figure)
+    assert panel.get_xlabel() == ('snippet' if centres is None else 'time (s)')
+    assert len(panel.patches) == 2 * len(segments)
+    left, right, bottom, top = panel.images[0].get_extent()
+    assert left < right and top < bottom
+
+
+def test_saving_gives_the_picture_and_nothing_beside_it(tmp_path):
+    picture = figure_to_rgb(draw_tsm(features(), 'v_abc', CENTRES_SEC, SEGMENTS))
+    path = tmp_path / 'new' / 'v_abc.png'
+    save_rgb(picture, path)
+    assert [p.name for p in path.parent.iterdir()] == ['v_abc.png']
+    saved = (imread(path)[..., :3] * 255).round().astype(np.uint8)
+    assert np.array_equal(saved, picture)
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / 'v_abc.png'
+    path.write_bytes(b'old')
+    with pytest.raises(ValueError):
+        save_rgb(np.zeros((4, 4, 7), dtype=np.uint8), path)
+    assert [p.name for p in tmp_path.iterdir()] == ['v_abc.png']
+    assert path.read_bytes() == b'old'
