@@ -111,7 +111,7 @@ def export_features(
     todo = [name for name in owner if not place.has(name)]
     for name in tqdm(todo, desc='SoLa features', unit='video'):
         feature = torch.from_numpy(owner[name].read(name)).to(device)
-        with torch.inference_mode():
+        with torch.inference_mode(), np.errstate(over='ignore'):  # told below, with its video
             array = neck(feature.T[None])[0].T.cpu().numpy().astype(dtype)
         if not np.isfinite(array).all():
             raise ExportError(

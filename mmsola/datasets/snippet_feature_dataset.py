@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 
 from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
@@ -12,7 +13,7 @@ from mmengine.logging import print_log
 
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
 from mmsola.datasets.feature_store import FeatureError, FeatureStore
-from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.timeline import SnippetTimeline, TimelineError
 
 NAMED = 5  # videos that a message names before it only counts
 
@@ -191,7 +192,8 @@ class SnippetFeatureDataset(BaseActionDataset):
             {'segment': [segment.start_sec, segment.end_sec], 'label': segment.label}
             for segment in record.segments
         ]
-        if self.role:
+        # only a probe needs times: where there is none, a data set without fps is no error
+        with nullcontext() if self.role else suppress(TimelineError):
             info['snippet_centres_sec'] = self.timeline.centres_sec(num_snippets, record)
         if record.duration_sec is not None:
             # MMAction2 relates these two; where frames are not known, their ratio of 1 still is

@@ -14,11 +14,14 @@ from mmengine.logging import print_log
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit
+from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import normalize
 from torch import Tensor
 
+from mmsola.evaluation.probed_videos import ProbedVideo, snippets_inside, split_by_role
+
 REFERENCES = ('untouched', 'smoothed')
+Videos = list[ProbedVideo]
 
 
 @METRICS.register_module()
@@ -90,14 +93,15 @@ class LinearProbe(BaseMetric):
         self.seed = seed
         # they do not change during training, so they are measured once
         self._references: dict[str, dict[str, float]] = {}
+        self._measured: list[str] = []
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep some snippets of each video, before and after SoLa, with their annotation."""
         for raw, sample in zip(data_batch['inputs'], data_samples):
             if 'snippet_centres_sec' not in sample:
                 raise ValueError(
-                    f'LinearProbe: {sample["video_name"]} has no annotation to probe. Leave it out '
-                    "of val_dataloader, or set role='fit' or 'score' on its data set."
+                    f'LinearProbe: {sample["video_name"]} has no annotation, or no timeline to '
+                    "relate it to. Set role='fit' or 'score' on its data set to learn which."
                 )
             centres = np.asarray(sample['snippet_centres_sec'])
             count = min(len(centres), self.max_snippets_per_video)
@@ -108,78 +112,48 @@ class LinearProbe(BaseMetric):
                     untouched=raw, smoothed=moving_average(raw, self.smoothing_snippets)
                 )
             self.results.append(
-                {
-                    'video_name': sample['video_name'],
-                    'role': sample['role'],
-                    'group': sample.get('group') or sample['video_name'],
-                    **{key: x[:, kept].T.float().cpu().numpy() for key, x in features.items()},
-                    'inside': {
-                        label: _inside(centres[kept], sample['annotations'], label)
-                        for label in {a['label'] for a in sample['annotations']}
+                ProbedVideo(
+                    name=sample['video_name'],
+                    role=sample['role'],
+                    group=sample.get('group') or sample['video_name'],
+                    features={
+                        kind: x[:, kept].T.float().cpu().numpy() for kind, x in features.items()
                     },
-                }
+                    inside=snippets_inside(centres[kept], sample['annotations']),
+                )
             )
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+    def compute_metrics(self, results: list[ProbedVideo]) -> dict[str, float]:
         """Figures of SoLa, of untouched and smoothed features, and the gain over untouched ones."""
-        fit, score = self._split(results)
-        for name in REFERENCES:
-            if name not in self._references:
-                self._references[name] = self._measure(fit, score, name)
+        names = [video.name for video in results]
+        if self._references and names != self._measured:
+            raise ValueError(
+                'LinearProbe: the validation videos have changed since the untouched features '
+                'were measured; build a metric of its own for each data set.'
+            )
+        fit, score = split_by_role(results, self.seed)
+        if not self._references:
+            self._references = {kind: self._measure(fit, score, kind) for kind in REFERENCES}
+            self._measured = names
         metrics: dict[str, float] = {}
         for key, value in self._measure(fit, score, 'sola').items():
             metrics[key] = value
-            for name in REFERENCES:
-                metrics[f'{key}_{name}'] = self._references[name][key]
+            for kind in REFERENCES:
+                metrics[f'{key}_{kind}'] = self._references[kind][key]
             metrics[f'{key}_gain'] = value - self._references['untouched'][key]
         return metrics
 
-    def _split(self, results: list[dict]) -> tuple[list[dict], list[dict]]:
-        roles = Counter(result['role'] for result in results)
-        if set(roles) == {None}:
-            groups = [result['group'] for result in results]
-            splitter = GroupShuffleSplit(1, test_size=1 / 3, random_state=self.seed)
-            fit_index, score_index = next(splitter.split(results, groups=groups))
-            return [results[i] for i in fit_index], [results[i] for i in score_index]
-        if not roles['fit'] or not roles['score']:
-            raise ValueError(
-                f"LinearProbe: needs videos with role='fit' and with role='score', found "
-                f'{dict(roles)}. Set `role` on the data sets of val_dataloader.'
-            )
-        score = [result for result in results if result['role'] == 'score']
-        names, groups_scored = {r['video_name'] for r in score}, {r['group'] for r in score}
-        fit = [result for result in results if result['role'] == 'fit']
-        twice = [result['video_name'] for result in fit if result['video_name'] in names]
-        if twice:
-            raise ValueError(
-                f'LinearProbe: {len(twice)} videos are both fitted and scored, for example '
-                f'{twice[0]}. Give the two data sets disjoint annotations or subsets.'
-            )
-        disjoint = [result for result in fit if result['group'] not in groups_scored]
-        if not disjoint:
-            raise ValueError(
-                f'LinearProbe: every one of {len(fit)} videos to fit shares its group with one to '
-                'score; choose another group_field or another split.'
-            )
-        if len(disjoint) < len(fit):
-            print_log(
-                f'LinearProbe: {len(fit) - len(disjoint)} of {len(fit)} videos to fit are left '
-                'out, their group is scored.',
-                'current',
-            )
-        return disjoint, score
-
-    def _measure(self, fit: list[dict], score: list[dict], feature: str) -> dict[str, float]:
-        metrics = self._score(fit, score, feature)
+    def _measure(self, fit: Videos, score: Videos, kind: str) -> dict[str, float]:
+        metrics = self._score(fit, score, kind)
         if self.folds >= 2:
-            groups = [video['group'] for video in fit]
+            groups = [video.group for video in fit]
             if len(set(groups)) < self.folds:
                 raise ValueError(
                     f'LinearProbe: folds={self.folds} needs as many groups of videos to fit, found '
                     f'{len(set(groups))}; lower `folds`.'
                 )
             folds = [
-                self._score([fit[i] for i in inner], [fit[i] for i in held_out], feature)
+                self._score([fit[i] for i in inner], [fit[i] for i in held_out], kind)
                 for inner, held_out in GroupKFold(
                     self.folds, shuffle=True, random_state=self.seed
                 ).split(fit, groups=groups)
@@ -188,9 +162,9 @@ class LinearProbe(BaseMetric):
                 metrics[f'cv_{key}'] = float(np.mean([fold[key] for fold in folds]))
         return metrics
 
-    def _score(self, fit: list[dict], score: list[dict], feature: str) -> dict[str, float]:
+    def _score(self, fit: Videos, score: Videos, kind: str) -> dict[str, float]:
         x_fit, x_score = (
-            normalize(np.concatenate([video[feature] for video in videos]))
+            normalize(np.concatenate([video.features[kind] for video in videos]))
             for videos in (fit, score)
         )
         metrics: dict[str, float] = {}
@@ -201,10 +175,14 @@ class LinearProbe(BaseMetric):
         return metrics
 
     def _foreground(
-        self, fit: list[dict], score: list[dict], x_fit: np.ndarray, x_score: np.ndarray
+        self,
+        fit: Videos,
+        score: Videos,
+        x_fit: np.ndarray,
+        x_score: np.ndarray,
     ) -> dict[str, float]:
         y_fit, y_score = (
-            np.concatenate([_any(video) for video in videos]) for videos in (fit, score)
+            np.concatenate([video.action() for video in videos]) for videos in (fit, score)
         )
         for y, side in ((y_fit, 'fit'), (y_score, 'score')):
             if y.all() or not y.any():
@@ -228,21 +206,25 @@ class LinearProbe(BaseMetric):
         }
 
     def _classes(
-        self, fit: list[dict], score: list[dict], x_fit: np.ndarray, x_score: np.ndarray
+        self,
+        fit: Videos,
+        score: Videos,
+        x_fit: np.ndarray,
+        x_score: np.ndarray,
     ) -> float:
         frequency: Counter[str] = Counter()
         for video in fit:
-            frequency.update({label: int(mask.sum()) for label, mask in video['inside'].items()})
+            frequency.update({label: int(mask.sum()) for label, mask in video.inside.items()})
         # ties go by name, so that the choice does not depend on the order of the videos
         ranked = sorted(frequency, key=lambda label: (-frequency[label], label))
         labels = ranked[: self.num_classes]
         y_fit, y_score = (
-            np.concatenate([_one_hot(video, labels) for video in videos]) for videos in (fit, score)
+            np.concatenate([video.one_hot(labels) for video in videos]) for videos in (fit, score)
         )
         scored = y_score.any(0) & y_fit.any(0)
         if not scored.any():
             raise ValueError('LinearProbe: no class occurs both in videos to fit and to score.')
-        ridge = Ridge(alpha=self.ridge_alpha).fit(x_fit, y_fit[:, scored])
+        ridge = Ridge(alpha=self.ridge_alpha).fit(x_fit, y_fit[:, scored].astype('f4'))
         prediction = ridge.predict(x_score).reshape(len(x_score), -1)
         return float(average_precision_score(y_score[:, scored], prediction, average='macro'))
 
@@ -250,23 +232,3 @@ class LinearProbe(BaseMetric):
 def moving_average(x: Tensor, width: int) -> Tensor:
     """Mean over ``width`` (odd) neighbours of ``(C, T)``, over those there are at the ends."""
     return F.avg_pool1d(x.float(), width, 1, width // 2, count_include_pad=False)
-
-
-def _inside(centres_sec: np.ndarray, annotations: list[dict], label: str) -> np.ndarray:
-    """Which snippets have their centre inside a segment of the class."""
-    inside = np.zeros(len(centres_sec), dtype=bool)
-    for annotation in annotations:
-        if annotation['label'] == label:
-            start_sec, end_sec = annotation['segment']
-            inside |= (centres_sec >= start_sec) & (centres_sec < end_sec)
-    return inside
-
-
-def _any(video: dict) -> np.ndarray:
-    none = np.zeros(len(video['sola']), dtype=bool)
-    return np.logical_or.reduce([none, *video['inside'].values()])
-
-
-def _one_hot(video: dict, labels: list[str]) -> np.ndarray:
-    none = np.zeros(len(video['sola']), dtype=bool)
-    return np.stack([video['inside'].get(label, none) for label in labels], axis=1).astype('f4')

@@ -76,7 +76,7 @@ def draw_tsm(
         if len(labels) > MAX_LEGEND:
             shown.append(Patch(alpha=0, label=f'and {len(labels) - MAX_LEGEND} more'))
         figure.legend(handles=shown, loc='outside lower center', ncols=5, fontsize=8)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     return figure
 
 

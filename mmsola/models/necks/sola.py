@@ -21,6 +21,9 @@ class SoLa(BaseModule):
     padding. ``alpha`` is one learnable scalar that starts at 0, so that the untrained module is
     exactly the identity. Parameter names are those of the authors' published networks.
 
+    Loading is strict on every way in: weights that do not fit raise, whatever MMEngine's ``strict``
+    says. Only a module that holds loaded weights already may be passed over by a checkpoint.
+
     Args:
         in_channels: Channels C of the snippet features, in and out.
         hidden_channels: Channels H inside.
@@ -116,14 +119,15 @@ class SoLa(BaseModule):
         Raises:
             ValueError: The channels of ``x`` are not ``in_channels``.
         """
-        self._check(x)
+        self._check_input(x)
         if mask is None:
             return x + self.gate * self.conv_network(x)
-        keep = mask.unsqueeze(1).to(x.dtype)
+        padding = ~mask.unsqueeze(1)
         conv1, relu, conv2, _, conv3 = self.conv_network
+        x = x.masked_fill(padding, 0)
         # Biases make hidden units of padding nonzero: each wide convolution needs a fresh mask.
-        hidden = relu(conv1(x * keep)) * keep
-        return (x + self.gate * conv3(relu(conv2(hidden)))) * keep
+        hidden = relu(conv1(x)).masked_fill(padding, 0)
+        return (x + self.gate * conv3(relu(conv2(hidden)))).masked_fill(padding, 0)
 
     def change_at(self, x: Tensor, start: int, step: int, num: int) -> Tensor:
         """``tanh(alpha) * f(x)`` at ``num`` positions ``start, start + step, ...`` only.
@@ -140,7 +144,7 @@ class SoLa(BaseModule):
         Returns:
             ``(B, C, num)``.
         """
-        self._check(x)
+        self._check_input(x)
         num_snippets, last = x.shape[-1], start + step * (num - 1)
         if start < 0 or last >= num_snippets:
             raise ValueError(
@@ -195,7 +199,7 @@ class SoLa(BaseModule):
                 'name the checkpoint and prefix that hold this module.'
             )
 
-    def _check(self, x: Tensor) -> None:
+    def _check_input(self, x: Tensor) -> None:
         if x.ndim != 3 or x.shape[1] != self.in_channels:
             raise ValueError(
                 f'SoLa: expected features (B, C={self.in_channels}, T), found {tuple(x.shape)}; '

@@ -29,14 +29,15 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
             the message has the keys expected and found.
     """
     state_dict = _read_state_dict(Path(checkpoint))
-    found = sorted(k[: -len('alpha')] for k in state_dict if k == 'alpha' or k.endswith('.alpha'))
+    begins = [k[: -len('alpha')] for k in state_dict if k == 'alpha' or k.endswith('.alpha')]
+    complete = [p for p in begins if all(p + key in state_dict for key in SOLA_KEYS)]
+    # an incomplete one is still the best place to say what is missing
+    found = sorted(complete or begins)
     if prefix is None:
         if len(found) != 1:
             raise CheckpointError(
-                f'{checkpoint}: expected one SoLa module, found '
-                f'{len(found)}{f" under the prefixes {found}" if found else ""}.\n'
-                f'{_listing(state_dict)}\n'
-                'Name a checkpoint of SoLa pretraining, or set `prefix` to one of these.'
+                f'{checkpoint}: expected one SoLa module, found {len(found)}.\n'
+                f'{_listing(state_dict)}\n{_mend(found)}'
             )
         prefix = found[0]
     elif prefix and not prefix.endswith('.'):
@@ -45,12 +46,7 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     if missing:
         raise CheckpointError(
             f'{checkpoint}: no complete SoLa module under prefix {prefix!r}.\n'
-            f'  missing: {missing}\n{_listing(state_dict)}\n'
-            + (
-                f'Set `prefix` to one of {found}, or leave it out.'
-                if found
-                else 'Name a checkpoint of SoLa pretraining.'
-            )
+            f'  missing: {missing}\n{_listing(state_dict)}\n{_mend(found)}'
         )
     return {key: state_dict[prefix + key] for key in SOLA_KEYS}
 
@@ -87,3 +83,9 @@ def _listing(state_dict: dict[str, Tensor]) -> str:
     keys = list(state_dict)
     more = f', ... ({len(keys)} in all)' if len(keys) > 12 else ''
     return f'  expected: {list(SOLA_KEYS)}\n  found:    {keys[:12]}{more}'
+
+
+def _mend(found: list[str]) -> str:
+    if found:
+        return f'Set `prefix` to one of {found}.'
+    return 'Name a checkpoint of SoLa pretraining.'
