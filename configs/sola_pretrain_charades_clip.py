@@ -28,4 +28,5 @@ val_evaluator = [
     dict(type='SelfSimilarity'),
 ]
 test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=60)
 default_hooks = dict(checkpoint=dict(save_best='probe/cv_mAP'))

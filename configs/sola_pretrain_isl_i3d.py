@@ -18,4 +18,3 @@ score = dict(**videos, ann_file='isl_anno_val.json', role='score', pipeline=_bas
 train_dataloader = dict(batch_size=102, num_workers=0, persistent_workers=False, dataset=training)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score]))
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=150)

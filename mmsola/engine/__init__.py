@@ -1,4 +1,5 @@
+from mmsola.engine.gate_warmup_hook import GateWarmupHook
 from mmsola.engine.tsm_hook import TSMVisualizationHook
 from mmsola.engine.validate_first_hook import ValidateFirstHook
 
-__all__ = ['TSMVisualizationHook', 'ValidateFirstHook']
+__all__ = ['GateWarmupHook', 'TSMVisualizationHook', 'ValidateFirstHook']

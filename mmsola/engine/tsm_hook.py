@@ -34,14 +34,14 @@ class TSMVisualizationHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw, except before the first step, when both sides are the same."""
         if runner.iter > 0:
-            self._draw(runner, runner.val_dataloader.dataset, runner.epoch)
+            self._draw(runner, runner.val_dataloader.dataset, f'SoLa, epoch {runner.epoch}')
 
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw what a checkpoint makes of the test videos."""
-        self._draw(runner, runner.test_dataloader.dataset, runner.epoch)
+        self._draw(runner, runner.test_dataloader.dataset, 'SoLa')
 
     @master_only
-    def _draw(self, runner: Runner, dataset, epoch: int) -> None:
+    def _draw(self, runner: Runner, dataset, after_title: str) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for index in self._chosen(dataset):
             item = dataset[index]
@@ -52,7 +52,7 @@ class TSMVisualizationHook(Hook):
                 )
                 after = model(**batch, mode='tensor')[0].T
             figure = draw_tsm(
-                {'untouched': batch['inputs'][0].T, f'SoLa, epoch {epoch}': after},
+                {'untouched': batch['inputs'][0].T, after_title: after},
                 title=sample.video_name,
                 centres_sec=sample.get('snippet_centres_sec'),
                 segments=sample.get('annotations', ()),
@@ -61,7 +61,7 @@ class TSMVisualizationHook(Hook):
             image = figure_to_rgb(figure)
             save_rgb(image, Path(runner.work_dir) / 'tsm' / f'{name}.png')
             # no slash in the name: LocalVisBackend would lose the picture without a word
-            runner.visualizer.add_image(f'tsm_{name}', image, step=epoch)
+            runner.visualizer.add_image(f'tsm_{name}', image, step=runner.epoch)
 
     def _chosen(self, dataset) -> list[int]:
         roles = [dataset.get_data_info(i)['role'] for i in range(len(dataset))]
