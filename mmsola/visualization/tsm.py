@@ -108,4 +108,7 @@ def _lanes(segments: Sequence[dict]) -> list[list[dict]]:
 
 
 def _bar(position, size, colour, transform) -> Patch:
-    return Rectangle(position, *size, color=colour, transform=transform, clip_on=False, lw=0)
+    # the white edge tells segments apart that follow each other without a gap
+    return Rectangle(
+        position, *size, fc=colour, ec='white', lw=1, transform=transform, clip_on=False
+    )
