@@ -38,8 +38,9 @@ setup(
         'mmaction2>=1.2,<2',  # 1.2 brought TCANet; its localizers are subclassed, 2 may change them
         'numpy>=1.23',  # oldest with wheels for Python 3.11
         'h5py>=3',  # text attributes are str, no longer bytes
-        'matplotlib',
+        'matplotlib>=3.7',  # legends outside of the axes
         'scikit-learn>=1.6',  # GroupKFold(shuffle=True)
+        'scipy',
         'tensorboard',
         'tqdm',
     ],

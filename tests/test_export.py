@@ -19,7 +19,7 @@ from mmsola.apis.export import (
     feature_stores,
     sha256_of,
 )
-from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.feature_store import FeatureError, FeatureStore
 from mmsola.models.necks import SoLa
 from mmsola.models.necks.sola_checkpoint import CheckpointError
 
@@ -375,3 +375,27 @@ def test_the_hash_is_that_of_sha256sum(tmp_path):
     (tmp_path / 'file').write_bytes(b'abc')
     digest = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
     assert sha256_of(tmp_path / 'file') == digest
+
+
+def test_overwriting_leaves_what_is_no_feature(tmp_path, store, neck):
+    out = tmp_path / 'out'
+    export_features(neck, [store], out, 'csv')
+    (out / 'notes.txt').write_text('mine')
+    export_features(opened(1), [store], out, 'npy', overwrite=True)
+    assert (out / 'notes.txt').read_text() == 'mine'
+    assert not list(out.rglob('*.csv'))
+
+
+def test_a_name_that_leads_out_of_the_export_is_refused(tmp_path, neck):
+    with h5py.File(tmp_path / 'features.h5', 'w') as file:
+        file.create_group('..')['evil'] = np.zeros((3, CHANNELS), np.float32)
+    with pytest.raises(ExportError, match=r"'\.\./evil'.*leads out of"):
+        export_features(neck, [FeatureStore(tmp_path / 'features.h5')], tmp_path / 'out')
+    assert not (tmp_path / 'evil.npy').exists()
+
+
+def test_features_that_cannot_be_used_are_named_before_the_first_is_written(tmp_path, store, neck):
+    np.save(tmp_path / 'features' / 'zz.npy', np.full((3, CHANNELS), np.nan, np.float32))
+    with pytest.raises(FeatureError, match=r'zz\.npy'):
+        export_features(neck, [FeatureStore(tmp_path / 'features')], tmp_path / 'out')
+    assert not list((tmp_path / 'out').rglob('*.npy'))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
 import tracemalloc
 
 import h5py
@@ -593,3 +595,19 @@ def test_unwritable_cache_is_not_used(tmp_path, features, monkeypatch):
     (tmp_path / 'taken').touch()
     monkeypatch.setenv('MMSOLA_CACHE', str(tmp_path / 'taken'))
     FeatureStore(write(tmp_path, 'npy', features)).check()
+
+
+def test_a_first_csv_row_with_one_damaged_number_is_no_header(tmp_path):
+    (tmp_path / 'a.csv').write_text('1.0,oops,3\n4,5,6\n')
+    with pytest.raises(FeatureError, match=r'a\.csv'):
+        FeatureStore(tmp_path).read('a')
+
+
+def test_pickled_files_are_refused_with_a_line_that_converts_them(tmp_path):
+    array = np.arange(12, dtype=np.float32).reshape(4, 3)
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(array))
+    with pytest.raises(FeatureError, match='is pickled') as error:
+        FeatureStore(tmp_path)
+    command = str(error.value).split('convert it once: ')[1].strip()
+    subprocess.run(command.replace('python', sys.executable, 1), shell=True, check=True)
+    assert np.array_equal(FeatureStore(tmp_path).read('a'), array)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch.testing import assert_close
 
@@ -228,3 +229,17 @@ def test_autocast_gives_nearly_the_loss_of_single_precision_and_gives_it_in_sing
 def test_other_numbers_of_projection_layers_are_refused(num_layers):
     with pytest.raises(ValueError, match=f'num_projection_layers is 0, 1, 2 or 3.*{num_layers}'):
         build_head(num_projection_layers=num_layers)
+
+
+def test_neither_loss_nor_floor_is_taken_under_autocast(monkeypatch):
+    """GPU autocast refuses binary cross entropy; CPU autocast would let it pass."""
+    entropy = F.binary_cross_entropy
+
+    def refuse(*args):
+        assert not torch.is_autocast_enabled('cpu')
+        return entropy(*args)
+
+    monkeypatch.setattr(F, 'binary_cross_entropy', refuse)
+    head = MODELS.build(dict(type='SimilarityMatchingHead', in_channels=4, predictor_channels=4))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert set(head.loss(torch.rand(2, 4, 8))) == {'loss', 'kl'}

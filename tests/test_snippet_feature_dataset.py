@@ -207,10 +207,18 @@ def test_only_short_videos_are_an_error_that_names_the_longest(root):
         build(root, min_snippets=100)
 
 
-def test_a_window_longer_than_its_video_names_the_video_and_the_cure(root):
-    dataset = build(root, pipeline=[dict(type='LoadSnippetWindow', window=31), WINDOW[1]])
-    with pytest.raises(ValueError, match=r'^a: 30 snippets, window 31; set min_snippets=32'):
-        dataset[0]
+def test_videos_of_no_more_than_a_window_are_left_out_without_being_told(root):
+    for window, count in ((29, 2), (30, 1)):
+        pipeline = [dict(type='LoadSnippetWindow', window=window), WINDOW[1]]
+        assert len(build(root, pipeline=pipeline)) == count
+    with pytest.raises(FeatureError, match='every one of 2 videos is shorter than 41 snippets'):
+        build(root, pipeline=[dict(type='LoadSnippetWindow', window=40), WINDOW[1]])
+
+
+def test_a_window_longer_than_the_videos_let_in_is_refused_when_the_data_set_is_built(root):
+    pipeline = [dict(type='LoadSnippetWindow', window=31), WINDOW[1]]
+    with pytest.raises(ValueError, match=r'windows of 31 snippets, but min_snippets=30'):
+        build(root, pipeline=pipeline, min_snippets=30)
 
 
 # What is wrong is told when the data set is built -------------------------------------------------

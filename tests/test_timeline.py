@@ -98,3 +98,8 @@ def test_unknown_duration_of_resized_features_is_told_with_the_mend(record, ask)
         TimelineError, match=rf'{name}: .*annotation has no duration.*stride_frames='
     ):
         getattr(SnippetTimeline(), ask)(3, record)
+
+
+def test_resized_features_cover_what_the_encoder_saw():
+    record = VideoRecord('v', duration_sec=60.0, num_frames=1800, feature_frames=1500)
+    assert SnippetTimeline().span_sec(10, record) == pytest.approx((0, 50))

@@ -8,7 +8,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 run() { printf '[mmsola] python %s\n' "$*"; "$python" "$@"; }
 
 config=configs/sola_pretrain_demo.py
-work_dir=work_dirs/quickstart
+work_dir=${MMSOLA_WORK_DIR:-work_dirs/quickstart}
 run tools/make_demo_data.py data/demo
 # --resume: a second quick start goes on from the first, or is done at once
 run tools/train.py "$config" --work-dir "$work_dir/seed_0" --seed 0 --resume

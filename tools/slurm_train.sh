@@ -22,7 +22,7 @@ export MASTER_PORT=${MASTER_PORT:-$((12000 + RANDOM % 20000))}
 # SRUN_ARGS holds further options, so it is left to split into words
 # shellcheck disable=SC2086
 PYTHONPATH="$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH}" exec srun -p "$PARTITION" \
-    --job-name="$JOB_NAME" "${GRES[@]}" \
+    --job-name="$JOB_NAME" ${GRES[@]+"${GRES[@]}"} \
     --ntasks="$TASKS" --ntasks-per-node="$TASKS_PER_NODE" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
     python -u "$(dirname "$0")/train.py" "$CONFIG" --launcher slurm "$@"

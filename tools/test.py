@@ -1,4 +1,4 @@
-"""Measure a checkpoint as a config says; the arguments are those of MMAction2's tools/test.py."""
+"""Measure a checkpoint as a config says; arguments as in MMAction2's tools/test.py."""
 
 import argparse
 

@@ -6,12 +6,15 @@ on from its newest checkpoint.
 
 import argparse
 import csv
+import hashlib
+import re
 import subprocess
 import sys
 from dataclasses import astuple, fields
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
+from tqdm import tqdm
 
 import mmsola  # noqa: F401
 from mmsola.atomic import replacing
@@ -37,17 +40,29 @@ def main() -> None:
         overrides.add_argument('--cfg-options', nargs='+', action=DictAction)
         cfg.merge_from_dict(overrides.parse_args(['--cfg-options', *args.cfg_options]).cfg_options)
     work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
-    key = cfg.default_hooks.checkpoint.save_best
+    key = cfg.default_hooks.checkpoint.get('save_best')
+    if not isinstance(key, str) or cfg.get('val_evaluator') is None:
+        raise SystemExit(
+            f'{args.config}: needs validation and one figure to choose the epoch by; set '
+            "default_hooks=dict(checkpoint=dict(save_best='probe/auc'))."
+        )
+    settings = hashlib.sha256(repr(sorted(cfg.to_dict().items())).encode()).hexdigest()
 
     epochs, rows = [], []
-    for seed in args.seeds:
-        seed_dir = work_dir / f'seed_{seed}'
-        if not (seed_dir / f'epoch_{cfg.train_cfg.max_epochs}.pth').exists():
-            train(args, seed, seed_dir)
-        validations = validations_of(seed_dir)
-        epochs.append(chosen_epoch(validations, key))
-        rows.append(validations[epochs[-1]])
-        print(f'seed {seed}: epoch {epochs[-1]} of {max(validations)} has the greatest {key}')
+    total = len(args.seeds) * cfg.train_cfg.max_epochs
+    with tqdm(total=total, unit='epoch', desc=Path(args.config).stem) as progress:
+        for seed in args.seeds:
+            seed_dir = work_dir / f'seed_{seed}'
+            check_settings(seed_dir, settings)
+            if not finished(seed_dir, cfg.train_cfg.max_epochs):
+                train(args, seed, seed_dir, progress)
+            progress.update((args.seeds.index(seed) + 1) * cfg.train_cfg.max_epochs - progress.n)
+            validations = validations_of(seed_dir)
+            epochs.append(chosen_epoch(validations, key))
+            rows.append(validations[epochs[-1]])
+            progress.write(
+                f'seed {seed}: epoch {epochs[-1]} of {max(validations)} has the greatest {key}'
+            )
 
     gains = summarise(rows)
     table = work_dir / 'seeds.csv'
@@ -69,18 +84,50 @@ def main() -> None:
     print(f'\nwritten: {table}')
 
 
-def train(args: argparse.Namespace, seed: int, seed_dir: Path) -> None:
+def check_settings(seed_dir: Path, settings: str) -> None:
+    """Refuse to tabulate a run of other settings as one of these."""
+    file = seed_dir / 'settings.sha256'
+    if file.exists() and file.read_text() != settings:
+        raise SystemExit(
+            f'{seed_dir}: was trained with another config or other --cfg-options; choose another '
+            '--work-dir, or remove it.'
+        )
+    with replacing(file) as partial:
+        partial.write_text(settings)
+
+
+def finished(seed_dir: Path, max_epochs: int) -> bool:
+    """Whether the last epoch was trained and validated."""
+    try:
+        return max_epochs in validations_of(seed_dir)
+    except FileNotFoundError:
+        return False
+
+
+def train(args: argparse.Namespace, seed: int, seed_dir: Path, progress: tqdm) -> None:
     """One run of tools/train.py in a process of its own, its output in ``train.log``."""
-    command = [sys.executable, str(TRAIN), args.config, '--work-dir', str(seed_dir)]
+    command = [sys.executable, '-u', str(TRAIN), args.config, '--work-dir', str(seed_dir)]
     command += ['--seed', str(seed), '--resume']
     if args.cfg_options:
         command += ['--cfg-options', *args.cfg_options]
-    seed_dir.mkdir(parents=True, exist_ok=True)
     log = seed_dir / 'train.log'
-    print(f'seed {seed}: training, see {log}', flush=True)
-    with log.open('a') as file:
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
-    if done.returncode:
+    progress.write(f'seed {seed}: training, see {log}')
+    epoch = '0'
+    with (
+        log.open('a') as file,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            file.flush()
+            found = re.search(r'Epoch\(train\) +\[(\d+)\]', line)
+            if found and found[1] != epoch:
+                epoch = found[1]
+                progress.update()
+    if process.returncode:
         tail = '\n'.join(log.read_text().splitlines()[-5:])
         raise SystemExit(f'seed {seed} failed:\n{tail}\nThe whole log: {log}')
 

@@ -7,8 +7,10 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=20, ignore_last=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # 3 are kept: a kill while one is written always leaves a whole one to resume from
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
+    # atomic: a kill while one is written leaves the one before it whole
+    checkpoint=dict(
+        type='CheckpointHook', interval=1, max_keep_ckpts=3, backend_args=dict(backend='atomic')
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import shutil
@@ -108,6 +109,8 @@ def export_features(
         'mmsola': __version__,
     }
     place.begin(content, overwrite)
+    for store in stores:
+        store.check()
     todo = [name for name in owner if not place.has(name)]
     for name in tqdm(todo, desc='SoLa features', unit='video'):
         feature = torch.from_numpy(owner[name].read(name)).to(device)
@@ -139,33 +142,34 @@ class _Place:
 
     def begin(self, content: dict, overwrite: bool) -> None:
         """Make room, or make sure that the export found there is the same."""
-        if overwrite and self.manifest.exists():
-            # a manifest shows that the files beside it are an export, so they may go
-            shutil.rmtree(self.folder, ignore_errors=True)
-            if self.format == 'hdf5':
-                self.out.unlink(missing_ok=True)
-            self.manifest.unlink(missing_ok=True)
-        if self.manifest.exists():
-            for left_by_a_kill in self.folder.rglob('.partial-*'):
-                left_by_a_kill.unlink()
-            begun = json.loads(self.manifest.read_text())
+        begun = json.loads(self.manifest.read_text()) if self.manifest.exists() else None
+        if begun is None:
+            if self.out.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
+                raise ExportError(
+                    f'{self.out}: exists already and is not an export of SoLa features (no '
+                    f'{self.manifest.name}); choose an empty place.'
+                )
+        else:
+            # the manifest shows that the videos beside it are an export; a kill may have left parts
+            for part in (*self.folder.rglob('.partial-*'), *self._parts_of_file()):
+                part.unlink()
             differs = [
                 f'{key} was {begun.get(key)!r}, is {value!r}'
                 for key, value in content.items()
                 if key not in PATHS and begun.get(key) != value
             ]
-            if differs:
+            if differs and not overwrite:
                 raise ExportError(
                     f'{self.manifest}: an export was made here with other settings: '
                     f'{", ".join(differs)}. Choose another place, or --overwrite it.'
                 )
-        elif self.out.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
-            raise ExportError(
-                f'{self.out}: exists already and is not an export of SoLa features (no '
-                f'{self.manifest.name}); choose an empty place.'
-            )
-        else:
-            _write_json(self.manifest, {**content, 'complete': False})
+            if overwrite:
+                for suffix in ('.npy', '.csv'):
+                    for video in self.folder.rglob(f'*{suffix}'):
+                        video.unlink()
+                if self.format == 'hdf5':
+                    self.out.unlink(missing_ok=True)
+        _write_json(self.manifest, {**content, 'complete': False})
         if self.format == 'hdf5' and self.out.exists():
             self.packed = set(FeatureStore(self.out).names())
 
@@ -197,7 +201,14 @@ class _Place:
                         file[name] = np.load(self._file(name), allow_pickle=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _parts_of_file(self) -> Iterator[Path]:
+        return self.out.parent.glob(f'.partial-*-{glob.escape(self.out.name)}')
+
     def _file(self, name: str) -> Path:
+        if Path(name).is_absolute() or '..' in Path(name).parts:
+            raise ExportError(
+                f'{name!r}: this name of a video leads out of {self.folder}; rename its entry.'
+            )
         return self.folder / f'{name}{self.suffix}'
 
 

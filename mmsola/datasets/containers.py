@@ -326,9 +326,15 @@ def _parsed_npy_header(header: bytes, length_bytes: int) -> tuple[tuple[int, ...
 def _is_header_row(row: bytes) -> bool:
     """Whether the first row of a csv file names columns instead of holding numbers."""
     fields = row.split(b',')
-    try:
-        [float(field) for field in fields]
-    except ValueError:
+    if not any(_is_number(field) for field in fields):
         return True
     # pandas names columns 0, 1, 2, ... if nobody else does.
     return len(fields) > 1 and fields == [b'%d' % index for index in range(len(fields))]
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mmsola.datasets.containers import FOLDER_FORMATS, Container, files_by_suffix
-from mmsola.datasets.feature_errors import feature_error
+from mmsola.datasets.feature_errors import feature_error, pickled_error
 from mmsola.datasets.hdf5_container import Hdf5File
 
 FORMATS = ('auto', *FOLDER_FORMATS, 'hdf5')
@@ -39,6 +39,13 @@ def open_container(root: str, format: str, entry: str | None) -> Container:
             f'{root}: holds feature files of several formats: {found}',
             'files of one format',
             f'say which with format=..., such as format={present[0]!r}',
+        )
+    if not present and ('.pkl' in counts or '.pickle' in counts):
+        raise pickled_error(
+            f'{root} (files found: {found})',
+            'python -c "import pathlib, pickle, numpy as np; '
+            "[np.save(p.with_suffix('.npy'), np.asarray(pickle.loads(p.read_bytes()), 'float32')) "
+            f"for p in pathlib.Path({root!r}).glob('*.p*k*l*')]\"",
         )
     if not present or format not in ('auto', *present):
         is_hdf5 = format == 'hdf5' or '.h5' in counts or '.hdf5' in counts

@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
 from mmsola.datasets.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline, TimelineError
+from mmsola.datasets.transforms import LoadSnippetWindow
 
 NAMED = 5  # videos that a message names before it only counts
 
@@ -36,7 +37,8 @@ class SnippetFeatureDataset(BaseActionDataset):
         subset: Subsets of the annotation file to take; None takes all.
         group_field: Field of the annotation that names what must not be in training and validation
             at once, for example ``subject``.
-        min_snippets: Shorter videos are left out; how many were is said once.
+        min_snippets: Shorter videos are left out; how many were is said once. None is one more than
+            the window where the pipeline draws windows, as published, and 1 elsewhere.
         unannotated: Take videos of the feature store that the annotation file lacks as well.
         on_missing: What to do about annotated videos without features, ``'stop'`` or ``'skip'``.
         on_bad_segment: What to do about zero-length or reversed segments, ``'stop'`` or ``'drop'``.
@@ -56,7 +58,7 @@ class SnippetFeatureDataset(BaseActionDataset):
         timeline: dict | None = None,
         subset: str | Sequence[str] | None = None,
         group_field: str | None = None,
-        min_snippets: int = 1,
+        min_snippets: int | None = None,
         unannotated: bool = False,
         on_missing: str = 'stop',
         on_bad_segment: str = 'stop',
@@ -98,8 +100,23 @@ class SnippetFeatureDataset(BaseActionDataset):
                 f'{type(self).__name__}: data_prefix=dict(feature=...) names the features, found '
                 f'{dict(self.data_prefix)}.'
             )
+        windows = [s.window for s in self.pipeline.transforms if isinstance(s, LoadSnippetWindow)]
+        if self.min_snippets is None:
+            self.min_snippets = max(windows) + 1 if windows else 1
+        if windows and self.min_snippets < max(windows):
+            raise ValueError(
+                f'{type(self).__name__}: windows of {max(windows)} snippets, but min_snippets='
+                f'{self.min_snippets} lets shorter videos in; leave min_snippets out.'
+            )
         self.store = FeatureStore(self.data_prefix['feature'], **self.feature)
         records = self._present(self._records())
+        unlabelled = [record.name for record in records if record.segments is None]
+        if self.role and unlabelled:
+            raise AnnotationError(
+                f'{self.ann_file or self.data_prefix["feature"]}: role={self.role!r} is for videos '
+                f'with annotated segments, and {len(unlabelled)} of {len(records)} have none: '
+                f'{_named(unlabelled)}. Choose another subset, or leave out role.'
+            )
         rank, world_size = get_dist_info()
         names = [record.name for record in records]
         # Headers are read everywhere, values once: each process looks at its own share.

@@ -23,7 +23,8 @@ class SnippetTimeline:
 
     Features that were resized to a fixed number of snippets a video have no stride of their own:
     with ``stride_frames=None`` the T snippets share the video's duration evenly, which is the same
-    formula with stride and window of ``duration_sec / T``.
+    formula with stride and window of ``duration_sec / T``. Where the annotation knows that the
+    features end before the video (MMAction2's ``feature_frame``), they share what they cover.
 
     Args:
         stride_frames: Frames from one snippet to the next; None for resized features.
@@ -91,6 +92,9 @@ class SnippetTimeline:
                     'annotation has no duration. Add it, or set timeline=dict(stride_frames=..., '
                     'fps=...).'
                 )
+            if record and record.feature_frames and record.num_frames:
+                # the encoder stopped at the last whole snippet; MMAction2 corrects the same way
+                duration_sec *= record.feature_frames / record.num_frames
             return duration_sec / num_snippets, duration_sec / num_snippets, 0.0
         fps = self.fps or (record.fps if record else None)
         if fps is None:

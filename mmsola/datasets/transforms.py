@@ -32,8 +32,7 @@ class LoadSnippetWindow(BaseTransform):
         if places < 1:
             raise ValueError(
                 f'{results["video_name"]}: {results["num_snippets"]} snippets, window '
-                f'{self.window}; set min_snippets={self.window + 1} on the data set to leave short '
-                'videos out.'
+                f'{self.window}; leave min_snippets of the data set out, and short videos are.'
             )
         seed = results['window_seed']
         start = int(

@@ -39,7 +39,10 @@ def validations_of(work_dir: str | Path) -> dict[int, dict[str, float]]:
     found: dict[int, dict[str, float]] = {}
     for log in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         for line in log.read_text().splitlines():
-            entry = json.loads(line)
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # cut by a kill; the resumed run logs that validation again
             if any('/' in key for key in entry):
                 found[entry['step']] = {k: v for k, v in entry.items() if '/' in k}
     if not found:

@@ -16,8 +16,8 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='SnippetWindowSampler', shuffle=True),
-    # more than `window` snippets, as published
-    dataset=dict(type='SnippetFeatureDataset', min_snippets=24, pipeline=window_pipeline),
+    # videos of `window` snippets or fewer are left out, as published
+    dataset=dict(type='SnippetFeatureDataset', pipeline=window_pipeline),
 )
 val_dataloader = dict(
     batch_size=16,

@@ -42,6 +42,7 @@ class SimilarityMatchingHead(BaseModule):
                 'SimilarityMatchingHead: num_projection_layers is 0, 1, 2 or 3, got '
                 f'{num_projection_layers}.'
             )
+        self.in_channels = in_channels
         width = projection_channels or in_channels
         widths = [in_channels] + [width] * num_projection_layers
         self.project = _mlp(widths)

@@ -47,9 +47,7 @@ class SimilarityMatchingLoss(nn.Module):
 
     def floor(self, num: int, device: torch.device | str | None = None) -> Tensor:
         """The smallest value the loss can take: the target's mean entropy (scalar)."""
-        target = self.target(num, device)
-        best = target.clamp(self.eps, 1 - self.eps)
-        return self.loss_weight * F.binary_cross_entropy(best, target)
+        return self(2 * self.target(num, device) - 1)
 
     def forward(self, cosine: Tensor) -> Tensor:
         """Compare cosine similarities ``(B, S, S)`` in [-1, 1] with the target; a scalar."""

@@ -45,6 +45,11 @@ class SoLaPretrainer(BaseModel):
         self.start = start
         self.step = step
         self.num_gathered = num_gathered
+        if self.head.in_channels != self.neck.in_channels:
+            raise ValueError(
+                f'SoLaPretrainer: head.in_channels is {self.head.in_channels}, but the neck puts '
+                f'out {self.neck.in_channels} channels; set both to those of the features.'
+            )
         if num_gathered < 2 or step < 1:
             raise ValueError(
                 'SoLaPretrainer: similarity needs num_gathered >= 2 and step >= 1, got '
