@@ -26,6 +26,7 @@ TINY = {
     'train_cfg.val_interval': 1,
     'default_hooks.checkpoint.interval': 1,
     'default_hooks.logger.interval': 1,
+    'custom_hooks.2.num_steps': 2,  # of GateWarmupHook
 }
 
 
