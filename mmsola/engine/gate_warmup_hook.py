@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
+
+from mmsola.engine.unwrap import unwrapped_model
 
 
 @HOOKS.register_module()
@@ -28,7 +29,7 @@ class GateWarmupHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Watch the gate's gradient; which step it is, the runner knows even after a resume."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped_model(runner)
 
         def shut(gradient: Tensor) -> Tensor:
             return gradient if runner.iter >= self.num_steps else gradient * 0

@@ -9,9 +9,9 @@ import torch
 from mmaction.registry import HOOKS
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmsola.engine.unwrap import unwrapped_model
 from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
 
@@ -42,7 +42,7 @@ class TSMVisualizationHook(Hook):
 
     @master_only
     def _draw(self, runner: Runner, dataset, after_title: str) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped_model(runner)
         for index in self._chosen(dataset):
             item = dataset[index]
             sample = item['data_samples']

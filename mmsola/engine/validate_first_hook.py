@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from mmsola.engine.unwrap import unwrapped_model
 
 
 @HOOKS.register_module()
@@ -33,7 +34,7 @@ class ValidateFirstHook(Hook):
     @staticmethod
     def _try_one(runner: Runner) -> None:
         """Fail for settings that do not go together now, and not after the baseline."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped_model(runner)
         item = runner.train_dataloader.dataset[0]
         with torch.no_grad():
             batch = {key: [value] for key, value in item.items()}
