@@ -9,6 +9,7 @@ from mmsola import compat
 compat.apply()
 
 from mmsola import datasets, engine, evaluation, models  # noqa: E402
+from mmsola.models.localizers import *  # noqa: E402,F403  so that type='mmsola.BMN' works
 from mmsola.version import __version__  # noqa: E402
 
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']

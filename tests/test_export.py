@@ -50,8 +50,9 @@ def neck():
 def opened(seed):
     """A module whose gate is open."""
     torch.manual_seed(seed)
+    weights = SoLa(CHANNELS, hidden_channels=3).state_dict()
     neck = SoLa(CHANNELS, hidden_channels=3, frozen=True)
-    neck.alpha.data.fill_(0.7)
+    neck.load_state_dict({**weights, 'alpha': torch.tensor([0.7])})
     return neck
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmaction.registry import MODELS
 from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 
@@ -18,13 +21,16 @@ class SnippetDataPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """Batch ``inputs``, add ``mask`` and move everything to the model's device."""
         data = self.cast_data(data)
-        sequences = data['inputs']
-        lengths = [sequence.shape[-1] for sequence in sequences]
-        if len(set(lengths)) == 1:
-            inputs, mask = torch.stack(list(sequences)), None
-        else:
-            padded = pad_sequence([s.transpose(0, 1) for s in sequences], batch_first=True)
-            inputs = padded.transpose(1, 2).contiguous()
-            position = torch.arange(max(lengths), device=inputs.device)
-            mask = position < torch.tensor(lengths, device=inputs.device)[:, None]
+        inputs, mask = stack_sequences(data['inputs'])
         return {'inputs': inputs, 'data_samples': data.get('data_samples'), 'mask': mask}
+
+
+def stack_sequences(sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """``(C, T_i)`` to ``(B, C, T)`` and its mask ``(B, T)``, None where nothing was padded."""
+    lengths = [sequence.shape[-1] for sequence in sequences]
+    if len(set(lengths)) == 1:
+        return torch.stack(list(sequences)), None
+    padded = pad_sequence([s.transpose(0, 1) for s in sequences], batch_first=True)
+    inputs = padded.transpose(1, 2).contiguous()
+    position = torch.arange(max(lengths), device=inputs.device)
+    return inputs, position < torch.tensor(lengths, device=inputs.device)[:, None]

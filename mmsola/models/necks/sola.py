@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -29,7 +31,8 @@ class SoLa(BaseModule):
         hidden_channels: Channels H inside.
         kernel_sizes: Kernel sizes (odd, in snippets) of the first two convolutions.
         dilations: Their dilations (in snippets).
-        frozen: Keep the module out of training: no gradients, eval mode for good.
+        frozen: Keep the module out of training: its weights become buffers, in the state dict but
+            with no gradient and in no optimizer, and it stays in eval mode. Must be loaded.
         init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=...)`` loads strictly: a
             checkpoint that does not fill every weight is an error. Without ``prefix`` it is found.
 
@@ -75,7 +78,7 @@ class SoLa(BaseModule):
             conv1, nn.ReLU(), conv2, nn.ReLU(), nn.Conv1d(hidden_channels, in_channels, 1)
         )
         if frozen:
-            self.requires_grad_(False)
+            _turn_parameters_into_buffers(self)
             self.eval()
 
     @classmethod
@@ -117,9 +120,16 @@ class SoLa(BaseModule):
             ``(B, C, T)``.
 
         Raises:
-            ValueError: The channels of ``x`` are not ``in_channels``.
+            ValueError: The channels of ``x`` are not ``in_channels``, or the module is frozen and
+                nothing was ever loaded into it.
         """
         self._check_input(x)
+        if self.frozen and not self._loaded:
+            raise ValueError(
+                'SoLa: frozen, but no weights were loaded: it would be the identity for good. Set '
+                "init_cfg=dict(type='Pretrained', checkpoint=...) to a checkpoint of SoLa "
+                'pretraining, or frozen=False to train it along.'
+            )
         if mask is None:
             return x + self.gate * self.conv_network(x)
         padding = ~mask.unsqueeze(1)
@@ -175,6 +185,13 @@ class SoLa(BaseModule):
             self._check_weights(weights, cfg['checkpoint'])
             self.load_state_dict(weights)
             self._is_init = True
+            gate = self.gate.item()
+            print_log(
+                f'SoLa: loaded {cfg["checkpoint"]}, tanh(alpha) = {gate:.4f}'
+                + (': an untrained module, which changes nothing.' if gate == 0 else '.'),
+                'current',
+                logging.WARNING if gate == 0 else logging.INFO,
+            )
         else:
             super().init_weights()
 
@@ -189,7 +206,7 @@ class SoLa(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _check_weights(self, weights: dict[str, Tensor], source: str) -> None:
-        expected = {k: tuple(v.shape) for k, v in self.named_parameters()}
+        expected = {k: tuple(v.shape) for k, v in self.state_dict().items()}
         found = {k: tuple(v.shape) for k, v in weights.items()}
         if expected != found:
             raise ValueError(
@@ -205,6 +222,14 @@ class SoLa(BaseModule):
                 f'SoLa: expected features (B, C={self.in_channels}, T), found {tuple(x.shape)}; '
                 'set in_channels to the channels of your features.'
             )
+
+
+def _turn_parameters_into_buffers(module: nn.Module) -> None:
+    # `requires_grad = False` alone would leave them in every optimizer MMEngine builds.
+    for child in module.modules():
+        for name, parameter in list(child.named_parameters(recurse=False)):
+            delattr(child, name)
+            child.register_buffer(name, parameter.detach())
 
 
 def _reach(conv: nn.Module) -> int:

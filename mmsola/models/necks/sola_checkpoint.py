@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 import torch
@@ -20,7 +21,8 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     """The weights of the SoLa module in a checkpoint, under the module's own names.
 
     Args:
-        checkpoint: A file of MMEngine's or a bare state dict; read with ``weights_only=True``.
+        checkpoint: A file of MMEngine's or a bare state dict; read with ``weights_only=True``. A
+            pattern such as ``work_dirs/sola/best_*.pth`` must match one file.
         prefix: Where the module's keys begin, for example ``'neck.'``. None finds the place, which
             must be the only one.
 
@@ -28,7 +30,8 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
         CheckpointError: The file is missing or unreadable, or the module's keys are not all there;
             the message has the keys expected and found.
     """
-    state_dict = _read_state_dict(Path(checkpoint))
+    checkpoint = _the_one_file(checkpoint)
+    state_dict = _read_state_dict(checkpoint)
     begins = [k[: -len('alpha')] for k in state_dict if k == 'alpha' or k.endswith('.alpha')]
     complete = [p for p in begins if all(p + key in state_dict for key in SOLA_KEYS)]
     # an incomplete one is still the best place to say what is missing
@@ -59,6 +62,19 @@ def architecture_of(weights: dict[str, Tensor]) -> dict:
         'hidden_channels': conv1.shape[0],
         'kernel_sizes': (conv1.shape[2], conv2.shape[2]),
     }
+
+
+def _the_one_file(checkpoint: str | Path) -> Path:
+    path = Path(checkpoint)
+    if path.exists() or not glob.has_magic(str(checkpoint)):
+        return path
+    matching = sorted(glob.glob(str(checkpoint)))
+    if len(matching) != 1:
+        raise CheckpointError(
+            f'{checkpoint}: expected one matching checkpoint, found {matching or "none"}. '
+            'Pretrain SoLa first, or name the checkpoint itself.'
+        )
+    return Path(matching[0])
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,43 @@
+"""MMAction2's localizers, each accepting ``neck=``, under their own names."""
+
+import inspect
+
+import mmaction.models  # noqa: F401  the stock ones must be registered before they are replaced
+from mmaction.registry import MODELS
+from mmengine.logging import print_log
+
+from mmsola import compat
+from mmsola.models.localizers.bmn import BMN
+from mmsola.models.localizers.bsn import PEM, TEM
+from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
+from mmsola.models.localizers.tcanet import TCANet
+
+__all__ = ['BMN', 'PEM', 'TCANet', 'TEM', 'SnippetNeckMixin']
+
+_LOCALIZERS: list[type] = [BMN, TEM, PEM, TCANet]
+if MODELS.get('DRN') is not compat.DRN:
+    from mmsola.models.localizers.drn import DRN
+
+    __all__.append('DRN')
+    _LOCALIZERS.append(DRN)
+
+
+def register() -> list[str]:
+    """Let existing configs build the localizers above; returns the names that were replaced.
+
+    One whose stock class has learned ``neck`` itself is left alone. Calling it again changes
+    nothing.
+    """
+    replaced = []
+    for localizer in _LOCALIZERS:
+        name = localizer.__name__
+        registered = MODELS.get(name)
+        stock = next(c for c in localizer.__mro__ if c.__module__.startswith('mmaction.'))
+        if registered is stock and 'neck' not in inspect.signature(stock.__init__).parameters:
+            MODELS.register_module(name=name, module=localizer, force=True)
+            replaced.append(name)
+    return replaced
+
+
+if _replaced := register():
+    print_log(f'mmsola: {", ".join(_replaced)} of MMAction2 accept neck= now.', 'current')

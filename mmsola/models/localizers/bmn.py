@@ -1,0 +1,124 @@
+"""MMAction2's BMN with a neck, whole batches, and the same numbers in less time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmaction.models.localizers.bmn import BMN as StockBMN
+from mmaction.models.losses import BMNLoss
+from mmaction.structures import ActionDataSample
+from torch import Tensor
+
+from mmsola.models.localizers.anchor_overlap import around, greatest_covered, greatest_tiou
+from mmsola.models.localizers.boundary_matching import BoundaryMatching
+from mmsola.models.localizers.proposals import boundary_matching_proposals, ranked_proposals
+from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
+
+
+class BMN(SnippetNeckMixin, StockBMN):
+    """MMAction2's ``BMN`` that accepts ``neck=``; the same parameters and state dict.
+
+    Batches of any size predict (the stock class drops all videos but the first), and videos without
+    segments train (it stops at them).
+
+    Args:
+        fast: Compute the boundary-matching map by :class:`BoundaryMatching`, equal up to rounding;
+            False takes the stock layers.
+        neck: See :class:`SnippetNeckMixin`; everything else is MMAction2's.
+    """
+
+    def __init__(self, *args: Any, fast: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fast = fast
+        self._matching: BoundaryMatching | None = None
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: list[ActionDataSample], **kwargs: Any
+    ) -> list[dict]:
+        """Ranked proposals of each video, ``{'video_name', 'proposal_list'}``."""
+        outputs = [output.float().cpu().numpy() for output in self._forward(batch_inputs)]
+        return [
+            {
+                'video_name': sample.metainfo['video_name'],
+                'proposal_list': ranked_proposals(
+                    boundary_matching_proposals(start, end, confidence),
+                    sample.metainfo,
+                    self.soft_nms_alpha,
+                    self.soft_nms_low_threshold,
+                    self.soft_nms_high_threshold,
+                    self.post_process_top_k,
+                    self.feature_extraction_interval,
+                ),
+            }
+            for confidence, start, end, sample in zip(*outputs, batch_data_samples)
+        ]
+
+    def loss(
+        self, batch_inputs: Tensor, batch_data_samples: list[ActionDataSample], **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """MMAction2's loss, which stays a number where no proposal is a good match.
+
+        Its regression part is a mean over proposals chosen by how many match well. Where none
+        does (empty ground truth, or only segments shorter than a cell) that is 0 / 0; the part is
+        left out of such a batch.
+        """
+        segments = [sample.gt_instances['gt_bbox'] for sample in batch_data_samples]
+        labels = [label.to(batch_inputs.device) for label in self.generate_labels(segments)]
+        tiou_map, start_label, end_label = labels
+        confidence, start, end = self._forward(batch_inputs)
+        if isinstance(self.loss_cls, BMNLoss) and not (tiou_map * self.bm_mask > 0.7).any():
+            loss = self.loss_cls.tem_loss(start, end, start_label, end_label)
+            loss = loss + self.loss_cls.pem_cls_loss(
+                confidence[:, 1], tiou_map * self.bm_mask, self.bm_mask
+            )
+            return {'loss': loss}
+        return {
+            'loss': self.loss_cls(
+                confidence, start, end, tiou_map, start_label, end_label, self.bm_mask
+            )[0]
+        }
+
+    def generate_labels(self, gt_bbox: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """TIoU map ``(B, T, T)``, start and end labels ``(B, T)``, as MMAction2's."""
+        cells = np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1)
+        width = 3 / self.tscale
+        rows = []
+        for segments in (every.cpu().numpy().astype(np.float64) for every in gt_bbox):
+            rows.append(
+                (
+                    greatest_tiou(self.match_map, segments).reshape(self.tscale, self.tscale),
+                    greatest_covered(cells, around(segments[:, 0], width)),
+                    greatest_covered(cells, around(segments[:, 1], width)),
+                )
+            )
+        tiou_map, start, end = (
+            torch.from_numpy(np.stack(column).astype(np.float32)) for column in zip(*rows)
+        )
+        return tiou_map, start, end
+
+    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.fast:
+            return super()._forward(x)
+        base = self.x_1d_b(x)
+        start = self.x_1d_s(base).squeeze(1)
+        end = self.x_1d_e(base).squeeze(1)
+        matching = self._boundary_matching(base.device)
+        conv3d, conv2d = self.x_3d_p[0], self.x_2d_p[0]
+        columns = torch.relu(matching(self.x_1d_p(base), conv3d))
+        # a convolution of width 1 sees one proposal at a time, so it can stay on the columns too
+        columns = torch.relu(
+            torch.nn.functional.linear(columns, conv2d.weight.flatten(1), conv2d.bias)
+        )
+        features = matching.to_map(columns).contiguous(memory_format=torch.channels_last)
+        return self.x_2d_p[2:](features), start, end
+
+    def _boundary_matching(self, device: torch.device) -> BoundaryMatching:
+        if self._matching is None or self._matching.column_of.device != device:
+            self._matching = BoundaryMatching(self.sample_mask.to(device), self.num_samples)
+        return self._matching
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._matching = None  # the sampling is part of the checkpoint

@@ -1,0 +1,78 @@
+"""BMN's sampling layer and the 3-D convolution behind it, at a fraction of their cost."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+
+class BoundaryMatching:
+    """What ``relu(conv3d(x @ sample_mask))`` of MMAction2's BMN computes, without the huge middle.
+
+    The stock layer samples every one of T x T proposals at N points and convolves the N points to
+    one: (C, N, T, T) numbers a video. Both steps are linear, so the convolution's weights can go
+    first, on T positions, and the sampling after; sampling is sparse, and half of the proposals
+    (those that end after the video) sample nothing at all, so they share one column, the bias.
+
+    Args:
+        sample_mask: BMN's ``(T, N * T * T)``: the share of each position in each sampled point.
+        num_samples: N.
+    """
+
+    def __init__(self, sample_mask: Tensor, num_samples: int) -> None:
+        temporal_dim = len(sample_mask)
+        self.temporal_dim = temporal_dim
+        shares = sample_mask.detach().reshape(temporal_dim, num_samples, -1)
+        time, point, proposal = shares.nonzero(as_tuple=True)
+        used, column = torch.unique(proposal, return_inverse=True)
+        self.num_columns = len(used) + 1
+        #: Column of each proposal of the T x T map; the last one is that of proposals without any.
+        self.column_of = torch.full((temporal_dim**2,), len(used), device=proposal.device)
+        self.column_of[used] = torch.arange(len(used), device=proposal.device)
+        share = shares[time, point, proposal]
+        row, size = point * temporal_dim + time, num_samples * temporal_dim
+        self.sampling = _csr(column, row, share, (self.num_columns, size))
+        self.sampling_transposed = _csr(row, column, share, (size, self.num_columns))
+
+    def __call__(self, x: Tensor, conv: nn.Conv3d) -> Tensor:
+        """Apply to ``x`` ``(B, C, T)``; returns ``(columns, B, O)`` before any activation."""
+        batch_size, channels, num_positions = x.shape
+        out_channels, num_samples = conv.weight.shape[0], conv.weight.shape[2]
+        with torch.autocast(x.device.type, enabled=False):  # no sparse product in half precision
+            weight = conv.weight.float().reshape(out_channels, channels, num_samples)
+            flat = x.float().permute(2, 0, 1).reshape(num_positions * batch_size, channels)
+            mixed = flat @ weight.permute(1, 2, 0).reshape(channels, num_samples * out_channels)
+            mixed = mixed.reshape(num_positions, batch_size, num_samples, out_channels)
+            mixed = mixed.permute(2, 0, 1, 3).reshape(num_samples * num_positions, -1)
+            sampled = _SparseProduct.apply(mixed, self.sampling, self.sampling_transposed)
+            sampled = sampled.reshape(self.num_columns, batch_size, out_channels)
+            return sampled if conv.bias is None else sampled + conv.bias.float()
+
+    def to_map(self, columns: Tensor) -> Tensor:
+        """Lay columns ``(columns, B, O)`` out as the map ``(B, O, T, T)`` over length and start."""
+        spread = columns.index_select(0, self.column_of).permute(1, 2, 0)
+        return spread.unflatten(-1, (self.temporal_dim, self.temporal_dim))
+
+
+def _csr(row: Tensor, column: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
+    coo = torch.sparse_coo_tensor(
+        torch.stack([row, column]), value, size, check_invariants=True
+    ).coalesce()
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Sparse CSR tensor support is in beta')
+        return coo.to_sparse_csr()
+
+
+class _SparseProduct(torch.autograd.Function):
+    """``sampling @ x`` for a fixed sampling, whose transpose is at hand for the gradient."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, sampling: Tensor, transposed: Tensor) -> Tensor:
+        ctx.transposed = transposed
+        return sampling @ x
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.transposed @ grad.contiguous(), None, None

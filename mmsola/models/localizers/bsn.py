@@ -1,0 +1,53 @@
+"""MMAction2's two networks of BSN: TEM takes a neck, PEM cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmaction.models.localizers.bsn import PEM as StockPEM
+from mmaction.models.localizers.bsn import TEM as StockTEM
+from torch import Tensor
+
+from mmsola.models.localizers.anchor_overlap import around, greatest_covered
+from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
+
+
+class TEM(SnippetNeckMixin, StockTEM):
+    """MMAction2's ``TEM`` that accepts ``neck=``, and videos without segments."""
+
+    feat_dim_key = 'tem_feat_dim'
+
+    def generate_labels(self, gt_bbox: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Labels ``(B, T)`` of action, start and end, as MMAction2's."""
+        cells = np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1)
+        rows = []
+        for segments in (every.cpu().numpy().astype(np.float64) for every in gt_bbox):
+            length = segments[:, 1] - segments[:, 0]
+            width = np.maximum(1 / self.temporal_dim, self.boundary_ratio * length)
+            rows.append(
+                (
+                    greatest_covered(cells, segments),
+                    greatest_covered(cells, around(segments[:, 0], width)),
+                    greatest_covered(cells, around(segments[:, 1], width)),
+                )
+            )
+        action, start, end = (torch.Tensor(np.stack(column)) for column in zip(*rows))
+        return action, start, end
+
+
+class PEM(StockPEM):
+    """MMAction2's ``PEM``, which refuses a neck.
+
+    Raises:
+        ValueError: A neck is given.
+    """
+
+    def __init__(self, *args: Any, neck: dict | None = None, **kwargs: Any) -> None:
+        if neck is not None:
+            raise ValueError(
+                'PEM takes no neck: it reads boundary-sensitive descriptions of proposals, not '
+                'snippet features. Put the neck into the TEM that makes them.'
+            )
+        super().__init__(*args, **kwargs)

@@ -1,0 +1,443 @@
+"""Localizers under mmsola: the stock numbers without a neck, and what a neck must keep to."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmaction.models.localizers import BMN as StockBMN
+from mmaction.models.localizers import TEM as StockTEM
+from mmaction.models.localizers import TCANet as StockTCANet
+from mmaction.models.localizers.utils import post_processing
+from mmaction.models.localizers.utils import soft_nms as stock_soft_nms
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.model import BaseModel
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import InstanceData
+from torch.testing import assert_close
+
+import mmsola
+from mmsola.models import SnippetNeckMixin, SoLa
+from mmsola.models.localizers import register
+from mmsola.models.localizers.proposals import ranked_proposals, soft_nms
+
+CHANNELS, LENGTH = 12, 16
+BMN = dict(
+    type='BMN',
+    temporal_dim=LENGTH,
+    boundary_ratio=0.5,
+    num_samples=8,
+    num_samples_per_bin=3,
+    feat_dim=CHANNELS,
+    soft_nms_alpha=0.4,
+    soft_nms_low_threshold=0.5,
+    soft_nms_high_threshold=0.9,
+    post_process_top_k=100,
+    hidden_dim_1d=16,
+    hidden_dim_2d=8,
+    hidden_dim_3d=16,
+)
+TEM = dict(
+    type='TEM',
+    temporal_dim=LENGTH,
+    boundary_ratio=0.1,
+    tem_feat_dim=CHANNELS,
+    tem_hidden_dim=8,
+    tem_match_threshold=0.5,
+)
+TCANET = dict(
+    type='TCANet', feat_dim=CHANNELS, temporal_dim=LENGTH, se_sample_num=8, action_sample_num=16
+)
+STOCK = {'BMN': StockBMN, 'TEM': StockTEM, 'TCANet': StockTCANet}
+ALL = pytest.mark.parametrize('cfg', [BMN, TEM, TCANET], ids=lambda cfg: cfg['type'])
+SEGMENTS = [[[0.1, 0.5], [0.3, 0.9]], [[0.5, 0.62]], [[0.0, 1.0]]]
+
+
+def build(cfg, **kwargs):
+    torch.manual_seed(0)
+    return MODELS.build({**cfg, **kwargs})
+
+
+def stock(cfg):
+    torch.manual_seed(0)
+    return STOCK[cfg['type']](**{k: v for k, v in cfg.items() if k != 'type'})
+
+
+def sequences(*lengths, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(CHANNELS, length, generator=generator) for length in lengths]
+
+
+def samples(segments=SEGMENTS, **metainfo):
+    out = []
+    for i, rows in enumerate(segments):
+        sample = ActionDataSample()
+        # what MMAction2's GenerateLocalizationLabels makes: (0,) of no segment
+        sample.gt_instances = InstanceData(gt_bbox=torch.from_numpy(np.array(rows)))
+        sample.proposals = InstanceData(
+            proposals=torch.tensor([[0.1, 0.4, 0.9], [0.2, 0.3 + 0.2 * i, 0.5]])
+        )
+        sample.set_metainfo(
+            dict(video_name=f'video_{i}', duration_second=10.3 + i, duration_frame=333 + i)
+        )
+        sample.set_metainfo(metainfo)
+        out.append(sample)
+    return out
+
+
+def trained_sola(tmp_path, channels=CHANNELS, alpha=0.6):
+    """A checkpoint of SoLa pretraining with an open gate."""
+    torch.manual_seed(1)
+    weights = SoLa(channels, hidden_channels=4).state_dict()
+    weights['alpha'].fill_(alpha)
+    path = tmp_path / 'sola.pth'
+    torch.save({'state_dict': {f'neck.{k}': v for k, v in weights.items()}}, path)
+    return str(path)
+
+
+def sola_neck(tmp_path, **kwargs):
+    pretrained = dict(type='Pretrained', checkpoint=trained_sola(tmp_path))
+    return dict(type='SoLa', hidden_channels=4, init_cfg=pretrained, **kwargs)
+
+
+def with_sola(cfg, tmp_path, **kwargs):
+    model = build(cfg, neck=sola_neck(tmp_path, **kwargs))
+    model.init_weights()
+    return model
+
+
+def loss_of(model, inputs, data_samples):
+    torch.manual_seed(3)  # BMN and TCANet draw which proposals count
+    return model(inputs, data_samples, 'loss')
+
+
+# --- without a neck -------------------------------------------------------------------------------
+
+
+@ALL
+def test_without_neck_it_is_the_stock_class(cfg):
+    ours, theirs = build(cfg), stock(cfg)
+    assert type(ours) is not type(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    ours.eval(), theirs.eval()  # TCANet has dropout
+    inputs, data_samples = sequences(*[LENGTH] * 3), samples()
+    expected = loss_of(theirs, inputs, data_samples)
+    found = loss_of(ours, inputs, data_samples)
+    assert expected.keys() == found.keys()
+    for key in expected:
+        assert_close(found[key], expected[key])
+
+
+@ALL
+def test_gradients_are_those_of_the_stock_class(cfg):
+    ours, theirs = build(cfg), stock(cfg)
+    ours.load_state_dict(theirs.state_dict())
+    for model in (ours.eval(), theirs.eval()):
+        sum(loss_of(model, sequences(*[LENGTH] * 3), samples()).values()).backward()
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters()):
+        if b.grad is not None:
+            assert_close(a.grad, b.grad, msg=lambda text, name=name: f'{name}: {text}')
+
+
+@ALL
+def test_a_batch_predicts_what_the_stock_class_predicts_one_by_one(cfg):
+    """Stock BMN drops all videos of a batch but the first, TCANet gives it all proposals."""
+    ours, theirs = build(cfg).eval(), stock(cfg).eval()
+    ours.load_state_dict(theirs.state_dict())
+    inputs, data_samples = sequences(*[LENGTH] * 3), samples()
+    with torch.no_grad():
+        together = ours(inputs, data_samples, 'predict')
+        alone = [theirs([x], [s], 'predict')[0] for x, s in zip(inputs, data_samples)]
+    assert len(together) == 3
+    for found, expected in zip(together, alone):
+        if cfg['type'] == 'TEM':
+            assert found[0] == expected[0]
+            assert_close(found[1], expected[1], atol=1e-6, rtol=1e-5)
+            continue
+        assert found['video_name'] == expected['video_name']
+        assert len(found['proposal_list']) == len(expected['proposal_list']) > 0
+        for a, b in zip(found['proposal_list'], expected['proposal_list']):
+            assert_close(a['score'], b['score'], atol=1e-6, rtol=1e-5)
+            assert_close(a['segment'], [float(at) for at in b['segment']])
+
+
+@ALL
+def test_tensor_mode_equals_the_stock_class(cfg):
+    ours, theirs = build(cfg).eval(), stock(cfg).eval()
+    ours.load_state_dict(theirs.state_dict())
+    inputs = sequences(LENGTH, LENGTH)
+    assert_close(ours(inputs, None, 'tensor'), theirs(inputs, None, 'tensor'))
+
+
+def test_fast_and_plain_bmn_are_equal():
+    fast, plain = build(BMN), build(BMN, fast=False)
+    plain.load_state_dict(fast.state_dict())
+    outputs = []
+    for model in (fast, plain):
+        x = torch.stack(sequences(LENGTH, LENGTH)).requires_grad_()
+        confidence, start, end = model._forward(x)
+        (confidence.square().sum() + start.sum() - end.sum()).backward()
+        outputs.append([confidence, start, end, x.grad, *(p.grad for p in model.parameters())])
+    for a, b in zip(*outputs):
+        if b is not None:
+            assert_close(a, b, atol=2e-6, rtol=1e-4)
+
+
+def test_fast_bmn_follows_a_loaded_sample_mask():
+    """The sampling is a weight of the checkpoint: one of another boundary_ratio must count."""
+    wide, model = build(BMN, boundary_ratio=0.9), build(BMN)
+    x = torch.stack(sequences(LENGTH))
+    model._forward(x)
+    model.load_state_dict(wide.state_dict())
+    assert_close(model._forward(x), wide._forward(x))
+
+
+@pytest.mark.parametrize('top_k', [3, 100])
+def test_soft_nms_equals_the_stock_one_ties_included(top_k):
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 60):
+        start = rng.integers(0, 10, size) / 16
+        end = start + rng.integers(1, 6, size) / 16
+        proposals = np.stack([start, end, rng.integers(1, 5, size) / 5], axis=1)
+        np.testing.assert_array_equal(
+            soft_nms(proposals, 0.4, 0.5, 0.9, top_k),
+            stock_soft_nms(proposals, 0.4, 0.5, 0.9, top_k),
+        )
+        info = dict(duration_frame=333, duration_second=12.5)
+        ours = ranked_proposals(proposals, info, 0.4, 0.5, 0.9, top_k, 16)
+        assert ours == post_processing(proposals, info, 0.4, 0.5, 0.9, top_k, 16)
+
+
+# --- registration ---------------------------------------------------------------------------------
+
+
+def test_both_names_build_the_class_and_registering_again_changes_nothing():
+    assert MODELS.get('BMN') is MODELS.get('mmsola.BMN') is mmsola.BMN
+    assert register() == []
+    assert type(build({**BMN, 'type': 'mmsola.BMN'})) is mmsola.BMN
+
+
+def test_a_class_that_learned_neck_upstream_is_left_alone(monkeypatch):
+    def init(self, neck=None, **kwargs):
+        raise NotImplementedError
+
+    monkeypatch.setattr(StockBMN, '__init__', init)
+    MODELS.register_module(name='BMN', module=StockBMN, force=True)
+    try:
+        assert register() == []
+        assert MODELS.get('BMN') is StockBMN
+    finally:
+        MODELS.register_module(name='BMN', module=mmsola.BMN, force=True)
+
+
+def test_pem_refuses_a_neck_and_says_why():
+    with pytest.raises(ValueError, match='not snippet features'):
+        MODELS.build(dict(type='PEM', neck=dict(type='SoLa', in_channels=32)))
+
+
+def test_a_localizer_of_a_third_party_gets_a_neck_in_three_lines():
+    class Theirs(BaseModel):
+        def __init__(self, in_channels, num_snippets=LENGTH):
+            super().__init__()
+            self.conv = torch.nn.Conv1d(in_channels, 1, 1)
+
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            return self.conv(torch.stack(inputs))
+
+    class Ours(SnippetNeckMixin, Theirs):
+        feat_dim_key, temporal_dim_key = 'in_channels', 'num_snippets'
+
+    model = Ours(CHANNELS, neck=dict(type='SoLa', hidden_channels=4, frozen=False))
+    assert model.neck.in_channels == CHANNELS
+    assert model(sequences(9, 40)).shape == (2, 1, LENGTH)
+
+
+def test_a_localizer_that_drops_videos_of_a_batch_is_noticed():
+    class Drops(SnippetNeckMixin, StockBMN):
+        pass
+
+    model = Drops(**{k: v for k, v in BMN.items() if k != 'type'})
+    with torch.no_grad(), pytest.raises(RuntimeError, match='1 results for a batch of 3 videos'):
+        model(sequences(*[LENGTH] * 3), samples(), 'predict')
+
+
+# --- with a neck ----------------------------------------------------------------------------------
+
+
+@ALL
+def test_the_head_sees_what_the_neck_puts_out(cfg, tmp_path):
+    model, plain = with_sola(cfg, tmp_path).eval(), build(cfg).eval()
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if 'neck' not in k})
+    inputs = sequences(LENGTH, LENGTH)
+    changed = list(model.neck(torch.stack(inputs)))
+    assert not torch.allclose(changed[0], inputs[0])
+    assert_close(model(inputs, None, 'tensor'), plain(changed, None, 'tensor'))
+
+
+@ALL
+def test_pretrained_weights_reach_the_neck(cfg, tmp_path):
+    """BMN and TEM override init_weights without calling their children's."""
+    weights = torch.load(trained_sola(tmp_path), weights_only=True)['state_dict']
+    model = with_sola(cfg, tmp_path)
+    for key, value in weights.items():
+        assert torch.equal(model.state_dict()[key], value)
+
+
+@ALL
+def test_an_untrained_neck_trained_along_starts_as_the_stock_class(cfg):
+    model, plain = build(cfg, neck=dict(type='SoLa', frozen=False)).eval(), build(cfg).eval()
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if 'neck' not in k})
+    inputs = sequences(LENGTH)
+    assert_close(model(inputs, None, 'tensor'), plain(inputs, None, 'tensor'), rtol=0, atol=0)
+
+
+@ALL
+@pytest.mark.parametrize('frozen', [True, False])
+def test_training_moves_a_neck_only_when_it_is_not_frozen(cfg, frozen, tmp_path):
+    model = with_sola(cfg, tmp_path, frozen=frozen)
+    model.train()
+    assert model.neck.training is not frozen
+    optimizer = dict(type='AdamW', lr=0.1, weight_decay=0.5)
+    wrapper = build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=optimizer))
+    before = copy.deepcopy(model.neck.state_dict())
+    held = {id(p) for group in wrapper.param_groups for p in group['params']}
+    assert any(id(p) in held for p in model.neck.parameters()) is not frozen
+    data = dict(inputs=sequences(*[LENGTH] * 3), data_samples=samples())
+    model.train_step(data, wrapper)
+    same = [torch.equal(v, before[k]) for k, v in model.neck.state_dict().items()]
+    assert all(same) if frozen else not any(same)
+
+
+def test_a_frozen_neck_that_nobody_loaded_stops_the_first_step():
+    model = build(BMN, neck=dict(type='SoLa'))
+    model.init_weights()
+    with pytest.raises(ValueError, match='no weights were loaded'):
+        model(sequences(LENGTH), samples(SEGMENTS[:1]), 'loss')
+
+
+def test_a_checkpoint_of_the_whole_localizer_fills_a_frozen_neck(tmp_path):
+    model = with_sola(BMN, tmp_path)
+    again = build(BMN, neck=dict(type='SoLa', hidden_channels=4))
+    again.load_state_dict(model.state_dict())
+    assert_close(again(sequences(LENGTH)), model(sequences(LENGTH)))
+
+
+def test_a_stock_checkpoint_around_a_loaded_neck_is_fine_and_around_an_empty_one_is_not(tmp_path):
+    weights = stock(BMN).state_dict()
+    model = with_sola(BMN, tmp_path)
+    before = copy.deepcopy(model.neck.state_dict())
+    model.load_state_dict(weights, strict=False)
+    assert all(torch.equal(v, before[k]) for k, v in model.neck.state_dict().items())
+    with pytest.raises(ValueError, match='do not fit') as error:
+        build(BMN, neck=dict(type='SoLa')).load_state_dict(weights, strict=False)
+    assert 'conv_network.0.weight' in str(error.value) and 'no key at all' in str(error.value)
+
+
+def test_smoothing_is_a_neck_too():
+    model = build(BMN, neck=dict(type='TemporalSmoothing', kernel_size=3))
+    x = sequences(LENGTH)
+    smooth = (x[0][:, :-2] + x[0][:, 1:-1] + x[0][:, 2:]) / 3
+    assert_close(model._fit(x, [])[0][:, 1:-1], smooth)
+
+
+# --- lengths, batches and time --------------------------------------------------------------------
+
+
+@ALL
+def test_native_sequences_pass_the_neck_before_they_are_resized(cfg, tmp_path):
+    """SoLa was trained on native snippet intervals; padding of a batch must not leak in."""
+    model = with_sola(cfg, tmp_path)
+    inputs = sequences(11, 40, LENGTH, 7)
+    fitted = model._fit(inputs, [])
+    for x, found in zip(inputs, fitted):
+        alone = model._fit([x], [])[0]
+        assert found.shape == (CHANNELS, LENGTH)
+        assert_close(found, alone)
+    assert_close(fitted[2], model.neck(inputs[2][None])[0])
+    for mode in ('loss', 'predict'):
+        with torch.no_grad():
+            model.eval()(inputs, samples([*SEGMENTS, SEGMENTS[0]]), mode)
+
+
+def test_segments_come_in_seconds_of_the_video():
+    """A proposal of the window's first half must lie in the first half of window_sec."""
+    model, inputs = build(BMN).eval(), sequences(LENGTH)
+    with torch.no_grad():
+        unit = model(inputs, samples([[]], duration_second=1.0, duration_frame=16), 'predict')
+        windowed = model(inputs, samples([[]], window_sec=(20.0, 28.0)), 'predict')
+    for a, b in zip(unit[0]['proposal_list'], windowed[0]['proposal_list']):
+        assert_close(np.array(b['segment']), 20 + 8 * np.array(a['segment']))
+        assert a['score'] == b['score']
+
+
+def test_a_constant_speed_is_read_at_the_centres_of_the_cells():
+    """Features that are their own time stay that through any span and length."""
+    from mmsola.models.localizers.temporal_resize import resize_to_head
+
+    for length, span in ((50, (0.0, 1.0)), (16, (-0.1, 1.2)), (37, (-0.5, 1.5)), (7, (-0.2, 1.3))):
+        start, end = span
+        time = start + (torch.arange(length) + 0.5) / length * (end - start)
+        found = resize_to_head(time[None], span, 10)
+        centres = (torch.arange(10) + 0.5) / 10
+        inside = (centres > time[0]) & (centres < time[-1])
+        assert inside.sum() >= 8
+        assert_close(found[0][inside], centres[inside], atol=1e-5, rtol=0)
+
+
+def test_before_and_after_the_sequence_its_ends_stay():
+    from mmsola.models.localizers.temporal_resize import resize_to_head
+
+    found = resize_to_head(torch.tensor([[1.0, 2.0]]), (0.4, 0.6), 10)[0]
+    assert_close(found[:4], torch.ones(4)), assert_close(found[6:], torch.full((4,), 2.0))
+
+
+def test_a_window_with_a_margin_is_cut_not_interpolated():
+    from mmsola.models.localizers.temporal_resize import resize_to_head
+
+    x = sequences(20)[0]
+    assert torch.equal(resize_to_head(x, (-2 / 16, 18 / 16), 16), x[:, 2:18])
+    assert resize_to_head(x, (0.0, 1.0), 20) is x
+
+
+def test_many_snippets_in_a_cell_are_all_looked_at():
+    from mmsola.models.localizers.temporal_resize import resize_to_head
+
+    spike = torch.zeros(1, 100)
+    spike[0, 33] = 1
+    assert_close(resize_to_head(spike, (0.0, 1.0), 10).sum(), torch.tensor(0.1))
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@ALL
+def test_channels_of_neck_and_localizer_must_agree(cfg):
+    with pytest.raises(ValueError, match='puts out 13 channels, but .*feat_dim=12'):
+        build(cfg, neck=dict(type='SoLa', in_channels=13, frozen=False))
+
+
+@ALL
+def test_features_of_other_channels_name_their_video(cfg):
+    with pytest.raises(ValueError, match=r'video_1: expected features \(C, T\) with C=12'):
+        build(cfg)([torch.rand(CHANNELS, LENGTH), torch.rand(9, LENGTH)], samples(), 'loss')
+
+
+@ALL
+def test_videos_without_segments_train_and_give_finite_losses(cfg):
+    model = build(cfg)
+    for segments in ([[], *SEGMENTS[:1]], [[], []]):
+        if cfg['type'] == 'TCANet' and segments == [[], []]:
+            continue  # its loss is a mean over matches, MMAction2's own affair
+        inputs = sequences(*[LENGTH] * 2)
+        for value in loss_of(model, inputs, samples(segments)).values():
+            assert torch.isfinite(value)
+
+
+def test_segments_too_short_for_any_good_proposal_give_a_finite_loss():
+    """Stock BMN then divides 0 by 0, and one such batch ends a training."""
+    tiny = samples([[[0.5, 0.5001]]])
+    assert torch.isfinite(loss_of(build(BMN), sequences(LENGTH), tiny)['loss'])
