@@ -212,6 +212,12 @@ class SnippetFeatureDataset(BaseActionDataset):
         # only a probe needs times: where there is none, a data set without fps is no error
         with nullcontext() if self.role else suppress(TimelineError):
             info['snippet_centres_sec'] = self.timeline.centres_sec(num_snippets, record)
+            span_sec = info['snippet_span_sec'] = self.timeline.span_sec(num_snippets, record)
+            # resized features share what they cover; native ones lie somewhere in their video
+            is_resized = self.timeline.stride_frames is None
+            info['covered_sec'] = (
+                span_sec if is_resized else (0.0, record.duration_sec or span_sec[1])
+            )
         if record.duration_sec is not None:
             # MMAction2 relates these two; where frames are not known, their ratio of 1 still is
             frames = record.num_frames or math.ceil(record.duration_sec * (record.fps or 1))

@@ -49,13 +49,15 @@ class LoadSnippetWindow(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadSnippetSequence(BaseTransform):
-    """Read all snippets of a video.
+    """Read all snippets of a video, or of its window where the data set cuts windows.
 
-    Required keys: ``video_name``, ``feature_store``. Added keys: ``raw_feature`` ``(T, C)``.
+    Required keys: ``video_name``, ``feature_store``; ``read_snippets`` (start, stop) if given.
+    Added keys: ``raw_feature`` ``(T, C)``.
     """
 
     def transform(self, results: dict) -> dict:
-        results['raw_feature'] = results['feature_store'].read(results['video_name'])
+        part = results.get('read_snippets', ())
+        results['raw_feature'] = results['feature_store'].read(results['video_name'], *part)
         return results
 
     def __repr__(self) -> str:

@@ -1,0 +1,147 @@
+"""What a localizer learns from: segments in units of what its head sees, and proposals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+
+@TRANSFORMS.register_module()
+class GenerateSnippetLabels(BaseTransform):
+    """Relate segments and snippets to the stretch of the video that the head sees.
+
+    MMAction2's GenerateLocalizationLabels takes features to begin and end with the video. Native
+    snippets do not: the first one of 16 frames is centred on frame 8. Here the head sees the whole
+    video (what its features cover, for resized ones) or the data set's window, and is told where
+    in it the snippets lie.
+
+    Required keys: ``video_name``, ``snippet_span_sec``, ``covered_sec``; ``annotations`` for
+    labels; ``window_sec`` where the data set cuts windows.
+    Added keys: ``window_sec`` (start, end) in seconds; ``feature_span``, where the snippets begin
+    and end in units of the window; ``gt_bbox`` ``(N, 2)`` in units of the window, clipped to it.
+
+    Args:
+        min_covered: Share of a segment that must lie in the window; others are left out. Only
+            windows cut segments, a whole video does not.
+    """
+
+    def __init__(self, min_covered: float = 0.5) -> None:
+        self.min_covered = min_covered
+
+    def transform(self, results: dict) -> dict:
+        name = results['video_name']
+        if 'snippet_span_sec' not in results:
+            raise ValueError(
+                f'{name}: where its snippets lie in time is not known; expected an annotation '
+                'with a duration, and with fps if timeline has a stride. Add them, or set '
+                'timeline=dict(fps=...).'
+            )
+        first_sec, last_sec = results['snippet_span_sec']
+        is_cut = 'window_sec' in results
+        if not is_cut:
+            results['window_sec'] = results['covered_sec']
+        start_sec, end_sec = results['window_sec']
+        length_sec = end_sec - start_sec
+        results['feature_span'] = (
+            (first_sec - start_sec) / length_sec,
+            (last_sec - start_sec) / length_sec,
+        )
+        if 'annotations' in results:
+            segments = np.array([a['segment'] for a in results['annotations']], float)
+            segments = (segments.reshape(-1, 2) - start_sec) / length_sec
+            clipped = segments.clip(0, 1)
+            inside = clipped[:, 1] - clipped[:, 0]
+            kept = inside > 0
+            if is_cut:
+                kept &= inside >= self.min_covered * (segments[:, 1] - segments[:, 0])
+            results['gt_bbox'] = clipped[kept].astype(np.float32)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(min_covered={self.min_covered})'
+
+
+@TRANSFORMS.register_module()
+class LoadSnippetProposals(BaseTransform):
+    """Proposals of an earlier localizer, for one that refines them (TCANet).
+
+    Required keys: ``video_name``, ``window_sec`` (of ``GenerateSnippetLabels``); ``gt_bbox`` where
+    ``match`` is set.
+    Added keys: ``proposals`` ``(N, 3)`` of start, end, score, in units of the window.
+    Changed keys: ``gt_bbox`` ``(N, 2)``, the segment that each proposal overlaps most, which is
+    how TCANet reads them; zeros where the video has none.
+
+    Args:
+        proposal_file: ActivityNet's submission json, as ``LocalizationMetric(out_file=...)`` writes
+            it.
+        top_k: How many of the best to take.
+        match: Whether to match segments with proposals, for training.
+
+    Raises:
+        ValueError: The file is missing or of another format; or a video has no proposals in it.
+    """
+
+    def __init__(self, proposal_file: str, top_k: int = 100, match: bool = True) -> None:
+        self.proposal_file = proposal_file
+        self.top_k = top_k
+        self.match = match
+        self._proposals: dict[str, np.ndarray] | None = None
+
+    def transform(self, results: dict) -> dict:
+        if self._proposals is None:
+            self._proposals = _read_proposals(self.proposal_file)
+        name = results['video_name']
+        found = self._proposals.get(name, self._proposals.get(name.removeprefix('v_')))
+        start_sec, end_sec = results['window_sec']
+        proposals = np.zeros((0, 3)) if found is None else found.copy()
+        proposals[:, :2] = (proposals[:, :2] - start_sec) / (end_sec - start_sec)
+        proposals[:, :2] = proposals[:, :2].clip(0, 1)
+        proposals = proposals[proposals[:, 1] > proposals[:, 0]]
+        proposals = proposals[np.argsort(-proposals[:, 2], kind='stable')][: self.top_k]
+        if not len(proposals):
+            raise ValueError(
+                f'{self.proposal_file}: no proposals of {name}; it has those of '
+                f'{len(self._proposals)} videos, such as {list(self._proposals)[:3]}. Write it '
+                'with the localizer that was tested on the same videos.'
+            )
+        results['proposals'] = proposals.astype(np.float32)
+        if self.match and 'gt_bbox' in results:
+            results['gt_bbox'] = _best_match(proposals, results['gt_bbox'])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.proposal_file!r}, top_k={self.top_k})'
+
+
+def _read_proposals(file: str) -> dict[str, np.ndarray]:
+    """``(N, 3)`` of start_sec, end_sec, score by video."""
+    if not Path(file).is_file():
+        raise ValueError(
+            f'{file}: no such file of proposals; write one by testing another localizer with '
+            'test_evaluator=dict(out_file=...).'
+        )
+    try:
+        videos = json.loads(Path(file).read_text(encoding='utf-8'))['results']
+        return {
+            name: np.array([[*p['segment'], p['score']] for p in entries], float).reshape(-1, 3)
+            for name, entries in videos.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{file}: not a file of proposals ({error!r}); expected '
+            '{"results": {video: [{"segment": [start, end], "score": ...}]}}.'
+        ) from error
+
+
+def _best_match(proposals: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    if not len(segments):
+        return np.zeros((len(proposals), 2), np.float32)
+    start = np.maximum(proposals[:, None, 0], segments[:, 0])
+    end = np.minimum(proposals[:, None, 1], segments[:, 1])
+    overlap = (end - start).clip(0)
+    lengths = (proposals[:, 1] - proposals[:, 0])[:, None] + segments[:, 1] - segments[:, 0]
+    return segments[(overlap / (lengths - overlap)).argmax(axis=1)].astype(np.float32)

@@ -1,0 +1,107 @@
+"""Long videos cut into overlapping windows, for localizers that see a fixed stretch of time."""
+
+from __future__ import annotations
+
+from mmaction.registry import DATASETS
+
+from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
+
+
+@DATASETS.register_module()
+class SlidingWindowDataset(SnippetFeatureDataset):
+    """Each video as windows of ``window`` snippets that overlap; the last one ends with it.
+
+    A window is read with ``margin`` snippets of its surroundings, so that a neck computes at its
+    edges what it would compute in the whole video; the head sees the window alone. The metric
+    merges what is found in the windows of one video.
+
+    Args:
+        window: Snippets that the head sees at once, at their native rate. A shorter video is one
+            window, and its last snippet stands for what is missing.
+        overlap: Share of a window that the next one sees again.
+        margin: Snippets read on either side for the neck; SoLa's ``reach``, 2 as published.
+        with_action_only: Leave windows out that hold no segment, in training. A segment counts
+            where ``GenerateSnippetLabels`` would keep it.
+        min_covered: Share of a segment that must lie in a window to count.
+        kwargs: Those of :class:`SnippetFeatureDataset`.
+    """
+
+    def __init__(
+        self,
+        *args,
+        window: int = 256,
+        overlap: float = 0.5,
+        margin: int = 2,
+        with_action_only: bool = False,
+        min_covered: float = 0.5,
+        **kwargs,
+    ) -> None:
+        if window < 1 or not 0 <= overlap < 1 or margin < 0:
+            raise ValueError(
+                f'{type(self).__name__}: expected window >= 1, 0 <= overlap < 1 and margin >= 0, '
+                f'got window={window}, overlap={overlap}, margin={margin}.'
+            )
+        self.window = window
+        self.overlap = overlap
+        self.margin = margin
+        self.with_action_only = with_action_only
+        self.min_covered = min_covered
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """The windows of every video."""
+        videos = super().load_data_list()
+        windows = [self._window(video, start) for video in videos for start in self._starts(video)]
+        if not self.with_action_only:
+            self._say(f'{len(videos)} videos are cut into {len(windows)} windows.')
+            return windows
+        kept = [window for window in windows if self._holds_action(window)]
+        self._say(
+            f'{len(videos)} videos are cut into {len(windows)} windows; '
+            f'{len(windows) - len(kept)} without a segment are left out.'
+        )
+        if not kept:
+            raise ValueError(
+                f'{self.ann_file}: none of {len(windows)} windows of {self.window} snippets holds '
+                f'{self.min_covered:.0%} of a segment; set a greater window or a smaller '
+                'min_covered.'
+            )
+        return kept
+
+    def _starts(self, video: dict) -> list[int]:
+        last = max(video['num_snippets'] - self.window, 0)
+        step = max(1, round(self.window * (1 - self.overlap)))
+        starts = list(range(0, last, step))
+        return [*starts, last]
+
+    def _window(self, video: dict, start: int) -> dict:
+        if 'snippet_span_sec' not in video:
+            raise ValueError(
+                f'{video["video_name"]}: where its snippets lie in time is not known, so it cannot '
+                'be cut into windows; expected an annotation with fps, or timeline=dict(fps=...).'
+            )
+        first_sec, last_sec = video['snippet_span_sec']
+        stride_sec = (last_sec - first_sec) / video['num_snippets']
+        read_start = max(start - self.margin, 0)
+        read_stop = min(start + self.window + self.margin, video['num_snippets'])
+        return {
+            **video,
+            'read_snippets': (read_start, read_stop),
+            'snippet_span_sec': (
+                first_sec + read_start * stride_sec,
+                first_sec + read_stop * stride_sec,
+            ),
+            'window_sec': (
+                first_sec + start * stride_sec,
+                first_sec + (start + self.window) * stride_sec,
+            ),
+        }
+
+    def _holds_action(self, window: dict) -> bool:
+        start_sec, end_sec = window['window_sec']
+        for annotation in window.get('annotations', ()):
+            start, end = annotation['segment']
+            inside = min(end, end_sec) - max(start, start_sec)
+            if inside > 0 and inside >= self.min_covered * (end - start):
+                return True
+        return False
