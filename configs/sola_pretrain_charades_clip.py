@@ -1,23 +1,14 @@
-# Charades (test split), CLIP ViT-B/32 features (512-d npy, one snippet a second). Dense: its
-# segments cover 94 % of the time, so the probe looks at single classes as well.
-_base_ = '_base_/sola_pretrain_small.py'
+# Charades (test split), CLIP features. Dense: its segments cover 94 % of the time, so the probe
+# looks at single classes as well.
+_base_ = ['_base_/sola_pretrain_small.py', '_base_/datasets/charades_clip.py']
 
 model = dict(neck=dict(in_channels=512), head=dict(in_channels=512))
 
-videos = dict(
-    type='SnippetFeatureDataset',
-    data_root='data/charades_clip/',
-    ann_file='annotations.json',
-    data_prefix=dict(feature='features'),
-    feature=dict(format='npy', num_channels=512),
-    timeline=dict(stride_frames=1, window_frames=0, fps=1),
-)
-training = dict(**videos, subset='training')
-fit = dict(**training, role='fit', pipeline=_base_.whole_pipeline)
-score = dict(**videos, subset='validation', role='score', pipeline=_base_.whole_pipeline)
+fit = dict(**_base_.training, role='fit', pipeline=_base_.whole_pipeline)
+score = dict(**_base_.validation, role='score', pipeline=_base_.whole_pipeline)
 
 train_dataloader = dict(
-    batch_size=128, num_workers=0, persistent_workers=False, dataset=training
+    batch_size=128, num_workers=0, persistent_workers=False, dataset=_base_.training
 )
 val_dataloader = dict(
     batch_size=64, num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score])

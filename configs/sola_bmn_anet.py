@@ -1,0 +1,13 @@
+# SoLa between the features of ActivityNet-1.3 and MMAction2's BMN.
+# First: python tools/train.py configs/sola_pretrain_anet_tsn.py
+_base_ = 'bmn_anet.py'
+
+model = dict(
+    neck=dict(
+        type='SoLa',
+        in_channels=400,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='work_dirs/sola_pretrain_anet_tsn/best_*.pth'
+        ),
+    )
+)
