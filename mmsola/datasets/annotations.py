@@ -92,13 +92,15 @@ def load_annotations(
         path: The json file.
         subset: Keep only videos of this subset, or of these; upper and lower case are the same.
         group_field: Field of a video's entry that becomes ``VideoRecord.group``.
-        on_bad_segment: ``'stop'`` raises on bad segments, ``'drop'`` leaves them out.
+        on_bad_segment: ``'stop'`` raises on bad segments, ``'drop'`` leaves them out. ``'keep'``
+            changes nothing, which is what an official evaluation counts; times that are not finite
+            or reversed stop it too.
 
     Raises:
         AnnotationError: The file cannot be read or used as annotations.
     """
-    if on_bad_segment not in ('stop', 'drop'):
-        raise ValueError(f"on_bad_segment is {on_bad_segment!r}; expected 'stop' or 'drop'")
+    if on_bad_segment not in ('stop', 'drop', 'keep'):
+        raise ValueError(f"on_bad_segment is {on_bad_segment!r}; expected 'stop', 'drop' or 'keep'")
     file = os.fspath(path)
     entries = _videos(file, _read_json(file))
     if subset is not None:
@@ -130,10 +132,19 @@ def load_annotations(
                 feature_frames=None if feature_frames is None else int(feature_frames),
                 subset=entry.get('subset'),
                 group=None if group_field is None else reader.group(group_field),
-                segments=reader.segments(duration_sec, clipped, dropped) if is_annotated else None,
+                segments=(
+                    reader.segments(
+                        None if on_bad_segment == 'keep' else duration_sec,
+                        clipped,
+                        dropped,
+                        with_empty=on_bad_segment == 'keep',
+                    )
+                    if is_annotated
+                    else None
+                ),
             )
         )
-    if dropped and on_bad_segment == 'stop':
+    if dropped and on_bad_segment != 'drop':
         raise _error(
             f'{file}: {_first(dropped, len(dropped))}',
             'finite times in seconds, 0 <= start < end, start before the end of the video',
@@ -176,7 +187,11 @@ class _EntryReader:
         return None if value is None else str(value)
 
     def segments(
-        self, duration_sec: float | None, clipped: list[str], dropped: list[str]
+        self,
+        duration_sec: float | None,
+        clipped: list[str],
+        dropped: list[str],
+        with_empty: bool,
     ) -> tuple[Segment, ...] | None:
         """Segments inside the video; adds a line to ``clipped`` or ``dropped`` for the others."""
         annotations = self.entry.get('annotations')
@@ -193,7 +208,7 @@ class _EntryReader:
             start_sec, end_sec = self._times(index, annotation)
             label = self._label(index, annotation)
             fault = _fault(start_sec, end_sec, duration_sec)
-            if fault is not None:
+            if fault is not None and not (with_empty and start_sec == end_sec):
                 dropped.append(f'{self.name}: segment [{start_sec:g}, {end_sec:g}] {fault}')
                 continue
             if duration_sec is not None and end_sec > duration_sec:

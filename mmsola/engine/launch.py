@@ -9,8 +9,11 @@ from pathlib import Path
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
+from torch import nn
 
 from mmsola import compat
+from mmsola.engine.unwrap import unwrapped_model
+from mmsola.models import SoLa
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,4 +52,36 @@ def load_config(args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config) -> Runner:
     """MMEngine's Runner of a config; several processes work on a CPU too."""
     compat.init_cpu_process_group(cfg)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    check_neck(cfg, unwrapped_model(runner))
+    return runner
+
+
+def check_neck(cfg: Config, model: nn.Module) -> None:
+    """Refuse a neck that would do nothing, before the first step.
+
+    Raises:
+        ValueError: The config has a neck outside of its model; the model swallowed it; or it is a
+            frozen SoLa and nothing will be loaded into it.
+    """
+    if 'neck' in cfg:
+        raise ValueError(
+            'the config has a neck of its own, where nobody looks for it; expected it inside of '
+            'the model: model=dict(neck=dict(...)).'
+        )
+    wanted = cfg.model.get('neck')
+    if wanted is None:
+        return
+    neck = getattr(model, 'neck', None)
+    if neck is None:
+        raise ValueError(
+            f'{cfg.model.type}: takes neck={dict(wanted)} and ignores it. Derive a class of it '
+            'from mmsola.SnippetNeckMixin and name that one in the config.'
+        )
+    will_load = wanted.get('init_cfg') or cfg.get('load_from') or cfg.get('resume')
+    if isinstance(neck, SoLa) and neck.frozen and not will_load:
+        raise ValueError(
+            'model.neck: a frozen SoLa into which nothing is loaded changes nothing. Set '
+            "init_cfg=dict(type='Pretrained', checkpoint=...) to a checkpoint of SoLa "
+            'pretraining, or frozen=False to train it along.'
+        )

@@ -1,0 +1,321 @@
+"""AR@AN, AUC and mAP of a localizer, for videos of any name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmaction.registry import METRICS
+from mmengine.dist import is_main_process
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from mmsola.atomic import replacing
+from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, load_annotations
+from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall
+from mmsola.evaluation.class_scores import ClassScores
+from mmsola.evaluation.detection_map import LabelledSegments, average_precision
+from mmsola.models.localizers.proposals import soft_nms
+
+
+@METRICS.register_module()
+class LocalizationMetric(BaseMetric):
+    """AR@AN, AUC and mAP in percent, from proposals or detections of any of MMAction2's localizers.
+
+    Extends MMAction2's ``ANetMetric``, which cuts two letters off every name and knows no mAP.
+
+    A proposal without a ``label`` becomes detections of the video's best classes where class scores
+    are given; else all segments count as one class, and so does every proposal.
+
+    Results of one video may come in parts, from windows of it: they are merged by soft-NMS.
+
+    Args:
+        tiou_thresholds: Of average recall; ActivityNet's 0.5:0.05:0.95.
+        map_tiou_thresholds: Of mAP; the same. THUMOS14 takes 0.3:0.1:0.7.
+        average_numbers: AN at which AR is reported.
+        max_proposals: Proposals of a video that count, the best ones, and the greatest AN.
+        class_scores: ``dict(file=..., top_k=1, multiply=False)``, a file of video-level scores (see
+            :class:`ClassScores`), how many classes a proposal gets, and whether their scores are
+            multiplied with the proposal's. The default is MMAction2's ``report_map``.
+        class_agnostic: Count all segments as one class even where proposals have labels.
+        per_class: Report the mean AP of each class as well.
+        merge: Soft-NMS over the parts of a video: ``alpha``, and the tIoU above which it decays.
+        ann_file: Take ground truth from this annotation file and not from the data samples.
+        subset: Its subset.
+        out_file: Write ActivityNet's submission json here.
+        strip_prefix: Cut this off the names in it, for example ``'v_'``.
+
+    Raises:
+        ValueError: A result without numbers, or with a reversed segment; no result at all; class
+            scores that fit neither videos nor classes.
+    """
+
+    default_prefix = 'loc'
+
+    def __init__(
+        self,
+        tiou_thresholds: Sequence[float] = ACTIVITYNET_GRID,
+        map_tiou_thresholds: Sequence[float] = ACTIVITYNET_GRID,
+        average_numbers: Sequence[int] = (1, 5, 10, 50, 100),
+        max_proposals: int = 100,
+        class_scores: dict | None = None,
+        class_agnostic: bool = False,
+        per_class: bool = False,
+        merge: dict | None = None,
+        ann_file: str | None = None,
+        subset: str | Sequence[str] | None = None,
+        out_file: str | None = None,
+        strip_prefix: str = '',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        for key, values in (
+            ('tiou_thresholds', tiou_thresholds),
+            ('map_tiou_thresholds', map_tiou_thresholds),
+        ):
+            if not len(values) or not all(0 < value <= 1 for value in values):
+                raise ValueError(
+                    f'LocalizationMetric: {key} are numbers above 0 and up to 1, got {values}.'
+                )
+        if class_scores is not None and class_agnostic:
+            raise ValueError(
+                'LocalizationMetric: class_scores label proposals, class_agnostic counts them '
+                'without labels; leave one of them out.'
+            )
+        self.tiou_thresholds = tuple(tiou_thresholds)
+        self.map_tiou_thresholds = tuple(map_tiou_thresholds)
+        self.average_numbers = tuple(average_numbers)
+        self.max_proposals = max_proposals
+        self.class_agnostic = class_agnostic
+        self.per_class = per_class
+        self.merge = {'alpha': 0.4, 'tiou': 0.5, **(merge or {})}
+        self.out_file = out_file
+        self.strip_prefix = strip_prefix
+        options = dict(class_scores or {})
+        self.class_scores = ClassScores(options.pop('file')) if options else None
+        self.top_k = options.pop('top_k', 1)
+        self.multiply = options.pop('multiply', False)
+        if options:
+            raise ValueError(
+                f'LocalizationMetric: class_scores has file, top_k and multiply, not '
+                f'{sorted(options)}.'
+            )
+        self._ground_truth: dict[str, LabelledSegments] | None = None
+        if ann_file is not None:
+            records = load_annotations(ann_file, subset=subset, on_bad_segment='keep').records
+            self._ground_truth = {
+                record.name: LabelledSegments(
+                    np.array([[s.start_sec, s.end_sec] for s in record.segments]).reshape(-1, 2),
+                    [s.label for s in record.segments],
+                )
+                for record in records
+                if record.segments is not None
+            }
+            if self.class_scores is not None:
+                self._check_class_scores(self._ground_truth)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep the results of a batch, and the segments its data samples carry."""
+        samples = data_batch['data_samples'] if isinstance(data_batch, dict) else []
+        for i, result in enumerate(data_samples):
+            name = result['video_name']
+            entry: dict[str, Any] = {'video_name': name, **_arrays(name, result['proposal_list'])}
+            if self._ground_truth is None:
+                metainfo = samples[i].metainfo if i < len(samples) else {}
+                if 'annotations' not in metainfo:
+                    raise ValueError(
+                        f'{name}: its data sample carries no annotations; add "annotations" to '
+                        'meta_keys of the packing transform, or set ann_file.'
+                    )
+                entry['annotations'] = [
+                    (*map(float, a['segment']), str(a['label'])) for a in metainfo['annotations']
+                ]
+            # what every process sends to the first one
+            self.results.append(entry)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """The figures over all videos."""
+        if not results:
+            raise ValueError(
+                'LocalizationMetric: there are results of no video; the data set of the evaluation '
+                'is empty, or the model returned nothing.'
+            )
+        proposals = {name: self._merged(parts) for name, parts in _by_video(results).items()}
+        ground_truth = self._ground_truth
+        if ground_truth is None:
+            ground_truth = {}
+            for entry in results:
+                rows = entry['annotations']
+                ground_truth[entry['video_name']] = LabelledSegments(
+                    np.array([row[:2] for row in rows], float).reshape(-1, 2),
+                    [row[2] for row in rows],
+                )
+        return self.evaluate(ground_truth, proposals)
+
+    def evaluate(
+        self,
+        ground_truth: Mapping[str, LabelledSegments],
+        proposals: Mapping[str, LabelledSegments],
+    ) -> dict[str, float]:
+        """Measure proposals (label ``''`` where they have none) against ground truth, by video."""
+        outside = [name for name in proposals if name not in ground_truth]
+        _count(outside, len(proposals), 'videos with results are not in the ground truth; left out')
+        empty = [
+            name
+            for name in ground_truth
+            if name not in proposals or not len(proposals[name].labels)
+        ]
+        _count(empty, len(ground_truth), 'videos have no proposal; their segments count as missed')
+        detections = self._detections(ground_truth, proposals)
+        if self.out_file is not None:
+            self._write(detections)
+        if not any(len(truth.labels) for truth in ground_truth.values()):
+            print_log(
+                'LocalizationMetric: no video has an annotated segment, so there is nothing to '
+                'measure.',
+                'current',
+                30,
+            )
+            return {}
+        ranked = {name: _with_scores(found) for name, found in proposals.items()}
+        recall = average_recall(
+            {name: truth.segments for name, truth in ground_truth.items()},
+            ranked,
+            self.tiou_thresholds,
+            self.max_proposals,
+        )
+        figures = {'AUC': recall.auc}
+        for number in self.average_numbers:
+            figures[f'AR@{number}'] = recall.at(number)
+        precision = average_precision(
+            *self._labelled(ground_truth, detections), self.map_tiou_thresholds
+        )
+        mean = 100 * np.mean(list(precision.values()), axis=0)
+        figures['mAP'] = float(mean.mean())
+        for tiou, value in zip(self.map_tiou_thresholds, mean):
+            figures[f'mAP@{tiou:.2f}'] = float(value)
+        if self.per_class:
+            for label, values in precision.items():
+                figures[f'AP/{label}'] = 100 * float(values.mean())
+        return figures
+
+    def _merged(self, parts: list[dict]) -> LabelledSegments:
+        rows = np.concatenate([part['proposals'] for part in parts])
+        labels = [label for part in parts for label in part['labels']]
+        if len(parts) > 1:
+            kept = []
+            for label in sorted(set(labels)):
+                chosen = rows[[i for i, other in enumerate(labels) if other == label]]
+                alpha, tiou = self.merge['alpha'], self.merge['tiou']
+                decayed = soft_nms(chosen, alpha, tiou, tiou, self.max_proposals)
+                kept += [(row, label) for row in decayed]
+            rows = np.array([row for row, _ in kept]).reshape(-1, 3)
+            labels = [label for _, label in kept]
+        order = np.argsort(-rows[:, 2], kind='stable')[: self.max_proposals]
+        return LabelledSegments(rows[order, :2], [labels[i] for i in order], rows[order, 2])
+
+    def _detections(
+        self,
+        ground_truth: Mapping[str, LabelledSegments],
+        proposals: Mapping[str, LabelledSegments],
+    ) -> dict[str, LabelledSegments]:
+        if self.class_scores is None:
+            return dict(proposals)
+        if self._ground_truth is None:
+            self._check_class_scores(ground_truth)
+        return {name: self._classified(name, found) for name, found in proposals.items()}
+
+    def _classified(self, name: str, found: LabelledSegments) -> LabelledSegments:
+        """Each proposal once for each of the video's best classes."""
+        assert self.class_scores is not None and found.scores is not None
+        best = self.class_scores.top(name, self.top_k)
+        factors = [score if self.multiply else 1.0 for _, score in best]
+        return LabelledSegments(
+            np.tile(found.segments, (len(best), 1)).reshape(-1, 2),
+            [label for label, _ in best for _ in found.labels],
+            np.concatenate([found.scores * factor for factor in factors] or [np.zeros(0)]),
+        )
+
+    def _labelled(
+        self,
+        ground_truth: Mapping[str, LabelledSegments],
+        detections: Mapping[str, LabelledSegments],
+    ) -> tuple[Mapping[str, LabelledSegments], Mapping[str, LabelledSegments]]:
+        unlabelled = not any(label for found in detections.values() for label in found.labels)
+        if not self.class_agnostic and not unlabelled:
+            return ground_truth, detections
+        return tuple(  # type: ignore[return-value]
+            {
+                name: LabelledSegments(
+                    video.segments, [CLASS_AGNOSTIC_LABEL] * len(video.labels), video.scores
+                )
+                for name, video in videos.items()
+            }
+            for videos in (ground_truth, detections)
+        )
+
+    def _check_class_scores(self, ground_truth: Mapping[str, LabelledSegments]) -> None:
+        assert self.class_scores is not None
+        classes = {label for truth in ground_truth.values() for label in truth.labels}
+        missing = self.class_scores.check(ground_truth, classes)
+        _count(
+            missing, len(ground_truth), f'videos have no class scores in {self.class_scores.file}'
+        )
+
+    def _write(self, detections: Mapping[str, LabelledSegments]) -> None:
+        if not is_main_process():
+            return
+        assert self.out_file is not None
+        videos = {}
+        for name, found in detections.items():
+            assert found.scores is not None
+            videos[name.removeprefix(self.strip_prefix)] = [
+                {
+                    'label': label or CLASS_AGNOSTIC_LABEL,
+                    'score': float(score),
+                    'segment': [float(start), float(end)],
+                }
+                for (start, end), label, score in zip(found.segments, found.labels, found.scores)
+            ]
+        content = {'version': 'VERSION 1.3', 'results': videos, 'external_data': {}}
+        Path(self.out_file).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.out_file) as partial:
+            partial.write_text(json.dumps(content), encoding='utf-8')
+        print_log(f'Results of {len(videos)} videos are written to {self.out_file}.', 'current')
+
+
+def _arrays(name: str, proposal_list: Sequence[dict]) -> dict[str, Any]:
+    rows = np.array([[*p['segment'], p['score']] for p in proposal_list], float).reshape(-1, 3)
+    bad = ~np.isfinite(rows).all(axis=1) | (rows[:, 1] < rows[:, 0])
+    if bad.any():
+        raise ValueError(
+            f'{name}: {bad.sum()} of {len(rows)} proposals are no segments with a score, such as '
+            f'start, end, score = {rows[bad][0].tolist()}; expected numbers and start <= end. A '
+            'training that diverged gives such.'
+        )
+    return {'proposals': rows, 'labels': [str(p.get('label', '')) for p in proposal_list]}
+
+
+def _by_video(results: list[dict]) -> dict[str, list[dict]]:
+    videos: dict[str, list[dict]] = {}
+    for entry in results:
+        videos.setdefault(entry['video_name'], []).append(entry)
+    return videos
+
+
+def _with_scores(found: LabelledSegments) -> np.ndarray:
+    assert found.scores is not None
+    return np.concatenate([found.segments, found.scores[:, None]], axis=1)
+
+
+def _count(names: Sequence[str], total: int, what: str) -> None:
+    if names:
+        more = ', ...' if len(names) > 5 else ''
+        shown = ', '.join(names[:5])
+        print_log(
+            f'LocalizationMetric: {len(names)} of {total} {what}: {shown}{more}', 'current', 30
+        )

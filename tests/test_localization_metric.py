@@ -1,0 +1,386 @@
+"""AR@AN, AUC and mAP: MMAction2's numbers where those are right, the right ones elsewhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmaction.evaluation import average_recall_at_avg_proposals
+from mmaction.evaluation.functional.eval_detection import ActivityNetLocalization
+from mmaction.registry import METRICS
+from mmaction.structures import ActionDataSample
+from mmengine.logging import MMLogger
+
+from mmsola.evaluation.average_recall import average_recall
+from mmsola.evaluation.class_scores import ClassScoreError
+from mmsola.evaluation.submission import read_submission
+from mmsola.evaluation.temporal_iou import temporal_iou
+
+GRID = np.linspace(0.5, 0.95, 10)
+
+
+def random_videos(rng, num_videos, num_segments, num_proposals, num_classes=3):
+    """Segments near which proposals lie, so that every threshold decides something."""
+    truth, found = {}, {}
+    for i in range(num_videos):
+        segments = np.sort(rng.uniform(0, 60, (int(rng.integers(*num_segments)), 2)), axis=1)
+        count = (
+            num_proposals if isinstance(num_proposals, int) else int(rng.integers(*num_proposals))
+        )
+        near = segments[rng.integers(len(segments), size=count)]
+        near = np.sort(near + rng.normal(scale=2, size=near.shape), axis=1)
+        labels = [f'class {k}' for k in rng.integers(num_classes, size=len(segments))]
+        # names that do not begin with v_, of which ANetMetric would cut off two letters
+        truth[f'{i}_video'] = (segments, labels)
+        found[f'{i}_video'] = np.concatenate([near, rng.random((count, 1))], axis=1)
+    return truth, found
+
+
+def result(name, rows, labels=None):
+    labels = [None] * len(rows) if labels is None else labels
+    return {
+        'video_name': name,
+        'proposal_list': [
+            {'segment': [start, end], 'score': score, **({'label': label} if label else {})}
+            for (start, end, score), label in zip(rows, labels)
+        ],
+    }
+
+
+def sample(name, segments, labels):
+    data_sample = ActionDataSample()
+    annotations = [
+        {'segment': list(segment), 'label': label} for segment, label in zip(segments, labels)
+    ]
+    data_sample.set_metainfo({'video_name': name, 'annotations': annotations})
+    return data_sample
+
+
+def measure(truth, results, **kwargs):
+    """Through the registry and the evaluator's two calls, in batches of one."""
+    metric = METRICS.build(dict(type='LocalizationMetric', **kwargs))
+    for entry in results:
+        data_sample = sample(entry['video_name'], *truth[entry['video_name']])
+        metric.process({'data_samples': [data_sample]}, [entry])
+    return metric.compute_metrics(metric.results)
+
+
+def measured(truth, found, **kwargs):
+    return measure(truth, [result(name, rows) for name, rows in found.items()], **kwargs)
+
+
+# --- AR@AN ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('num_proposals', [100, (3, 40), (90, 200)])
+def test_average_recall_equals_mmaction2(num_proposals):
+    truth, found = random_videos(np.random.default_rng(0), 20, (1, 6), num_proposals)
+    segments = {name: video[0] for name, video in truth.items()}
+    total = sum(map(len, found.values()))
+    recall, _, numbers, auc = average_recall_at_avg_proposals(
+        segments, found, total, max_avg_proposals=100, temporal_iou_thresholds=GRID
+    )
+    ours = average_recall(segments, found)
+    np.testing.assert_allclose(ours.average_numbers, numbers)
+    # 100 * 0.29 is a hair below 29, so MMAction2 takes 28 proposals there; elsewhere all is equal
+    differs = (ours.recall != recall).any(axis=0)
+    assert differs.mean() < 0.15
+    assert ours.auc == pytest.approx(auc, abs=0.2)
+    for number in (1, 5, 10, 50, 100):
+        assert ours.at(number) == pytest.approx(100 * recall[:, number - 1].mean(), abs=1e-9)
+
+
+def test_recall_by_hand():
+    """Of two segments the first proposal finds one, the third the other."""
+    segments = {'a': np.array([[0.0, 10.0], [20.0, 30.0]])}
+    found = {'a': np.array([[0.0, 10.0, 0.9], [50.0, 60.0, 0.8], [20.0, 30.0, 0.7]])}
+    recall = average_recall(segments, found, max_avg_proposals=3)
+    assert [recall.at(number) for number in (1, 2, 3)] == pytest.approx([50, 50, 100])
+
+
+def test_a_video_without_proposals_has_missed_its_segments():
+    """MMAction2 stops at it with a KeyError."""
+    segments = {'a': np.array([[0.0, 10.0]]), 'b': np.array([[0.0, 10.0]])}
+    found = {'a': np.tile([0.0, 10.0, 0.5], (100, 1))}
+    assert average_recall(segments, found).at(100) == pytest.approx(50)
+    assert average_recall(segments, {}).auc == 0
+
+
+def test_a_threshold_is_met_by_the_very_same_number():
+    """0.7 in single precision is below 0.7."""
+    segments, found = {'a': np.array([[0.0, 10.0]])}, {'a': np.array([[0.0, 7.0, 1.0]])}
+    assert average_recall(segments, found, [0.7]).at(100) == 100
+
+
+def test_a_segment_of_no_length_overlaps_itself_only():
+    point, other = np.array([[3.0, 3.0]]), np.array([[3.0, 4.0], [3.0, 3.0], [5.0, 5.0]])
+    assert temporal_iou(point, other).tolist() == [[0.0, 1.0, 0.0]]
+
+
+# --- mAP ------------------------------------------------------------------------------------------
+
+
+def test_map_equals_mmaction2(tmp_path):
+    rng = np.random.default_rng(1)
+    truth, found = random_videos(rng, 15, (1, 7), 30)
+    MMLogger.get_instance('test')
+    database = {
+        f'v_{name}': {  # of which MMAction2 cuts off two letters
+            'duration': 60,
+            'subset': 'validation',
+            'annotations': [
+                {'segment': list(s), 'label': label} for s, label in zip(segments, labels)
+            ],
+        }
+        for name, (segments, labels) in truth.items()
+    }
+    entries = {
+        name: result(name, rows, [f'class {k}' for k in rng.integers(3, size=len(rows))])
+        for name, rows in found.items()
+    }
+    (tmp_path / 'truth.json').write_text(json.dumps(database))
+    (tmp_path / 'found.json').write_text(
+        json.dumps({'results': {name: entry['proposal_list'] for name, entry in entries.items()}})
+    )
+    stock = ActivityNetLocalization(tmp_path / 'truth.json', tmp_path / 'found.json', GRID)
+    expected, average = stock.evaluate()
+    figures = measure(truth, list(entries.values()), per_class=True)
+    assert [figures[f'mAP@{tiou:.2f}'] for tiou in GRID] == pytest.approx(100 * expected, abs=1e-4)
+    assert figures['mAP'] == pytest.approx(100 * average, abs=1e-4)
+    classes = [figures[f'AP/class {k}'] for k in range(3)]
+    assert np.mean(classes) == pytest.approx(figures['mAP'])
+
+
+def test_ground_truth_as_its_own_detections_is_perfect():
+    truth, _ = random_videos(np.random.default_rng(2), 10, (1, 9), 1)
+    results = [
+        result(name, [[*s, 0.5] for s in segments], labels)
+        for name, (segments, labels) in truth.items()
+    ]
+    figures = measure(truth, results)
+    assert all(figures[key] == pytest.approx(100) for key in figures if key.startswith('mAP'))
+    assert figures['AR@100'] == pytest.approx(100)
+
+
+def test_a_segment_is_found_once():
+    truth = {'a': (np.array([[0.0, 10.0]]), ['x'])}
+    twice = [result('a', [[0, 10, 0.9], [0, 10, 0.8]], ['x', 'x'])]
+    first_wrong = [result('a', [[40, 50, 0.9], [0, 10, 0.8]], ['x', 'x'])]
+    assert measure(truth, twice)['mAP'] == pytest.approx(100)
+    assert measure(truth, first_wrong)['mAP'] == pytest.approx(50)
+
+
+def test_the_grid_of_map_is_a_setting():
+    truth, found = random_videos(np.random.default_rng(3), 4, (1, 3), 20)
+    figures = measured(truth, found, map_tiou_thresholds=[0.3, 0.7])
+    assert {key for key in figures if '@0' in key} == {'mAP@0.30', 'mAP@0.70'}
+    assert figures['mAP'] == pytest.approx((figures['mAP@0.30'] + figures['mAP@0.70']) / 2)
+
+
+def test_without_labels_all_segments_are_one_class():
+    truth, found = random_videos(np.random.default_rng(4), 6, (1, 4), 20)
+    one = {name: (segments, ['x'] * len(labels)) for name, (segments, labels) in truth.items()}
+    labelled = [result(name, rows, ['x'] * len(rows)) for name, rows in found.items()]
+    expected = measure(one, labelled)
+    assert measured(truth, found) == expected
+    assert measure(truth, labelled, class_agnostic=True) == expected
+    assert measure(truth, labelled)['mAP'] == 0  # no annotated class is called x
+
+
+# --- class scores ---------------------------------------------------------------------------------
+
+SCORED = {'v_one': (np.array([[0.0, 10.0]]), ['run']), 'v_two': (np.array([[5.0, 9.0]]), ['jump'])}
+FOUND = {'v_one': [[0, 10, 0.9]], 'v_two': [[5, 9, 0.8]]}
+LAYOUTS = {
+    'CUHK': {'class': ['jump', 'run'], 'results': {'one': [0.2, 0.6], 'two': [0.7, 0.3]}},
+    'named': {'results': {'v_one': {'jump': 0.2, 'run': 0.6}, 'v_two': {'jump': 0.7, 'run': 0.3}}},
+    'list': {
+        'results': {
+            'one': [{'label': 'jump', 'score': 0.2}, {'label': 'run', 'score': 0.6}],
+            'two': [{'label': 'jump', 'score': 0.7}, {'label': 'run', 'score': 0.3}],
+        }
+    },
+}
+
+
+def score_file(tmp_path, content):
+    path = tmp_path / 'scores.json'
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_proposals_take_the_best_class_of_their_video(layout, tmp_path):
+    scores = dict(file=score_file(tmp_path, LAYOUTS[layout]))
+    figures = measured(SCORED, FOUND, class_scores=scores, out_file=str(tmp_path / 'out.json'))
+    assert figures['mAP'] == pytest.approx(100)
+    found = read_submission(tmp_path / 'out.json')
+    assert (found['v_one'].labels, found['v_two'].labels) == (['run'], ['jump'])
+
+
+def test_scores_are_multiplied_and_more_classes_taken_on_demand(tmp_path):
+    scores = dict(file=score_file(tmp_path, LAYOUTS['CUHK']), top_k=2, multiply=True)
+    measured(SCORED, FOUND, class_scores=scores, out_file=str(tmp_path / 'out.json'))
+    one = read_submission(tmp_path / 'out.json')['v_one']
+    assert one.labels == ['run', 'jump']
+    assert one.scores == pytest.approx([0.9 * 0.6, 0.9 * 0.2])
+
+
+def test_an_annotated_class_without_scores_is_named(tmp_path):
+    content = {'results': {'one': {'jump': 0.2}, 'two': {'jump': 0.1}}}
+    scores = dict(file=score_file(tmp_path, content))
+    with pytest.raises(ClassScoreError, match=r"no scores of the annotated classes \['run'\]"):
+        measured(SCORED, FOUND, class_scores=scores)
+
+
+def test_that_is_told_at_the_start_where_the_annotations_are_known(tmp_path):
+    content = {'results': {'one': {'jump': 0.2}}}
+    annotations = {'v_one': {'duration': 10, 'annotations': [{'segment': [0, 10], 'label': 'run'}]}}
+    (tmp_path / 'anno.json').write_text(json.dumps(annotations))
+    with pytest.raises(ClassScoreError, match='run'):
+        METRICS.build(
+            dict(
+                type='LocalizationMetric',
+                ann_file=str(tmp_path / 'anno.json'),
+                class_scores=dict(file=score_file(tmp_path, content)),
+            )
+        )
+
+
+def test_a_video_without_class_scores_is_counted_and_named(tmp_path, log_lines):
+    content = {'results': {'one': {'jump': 0.2, 'run': 0.6}}}
+    scores = dict(file=score_file(tmp_path, content))
+    figures = measured(SCORED, FOUND, class_scores=scores)
+    assert figures['mAP'] == pytest.approx(50)
+    assert any('1 of 2 videos have no class scores' in x and 'v_two' in x for x in log_lines)
+
+
+def test_scores_of_other_videos_altogether_are_refused(tmp_path):
+    content = {'results': {'other': {'jump': 0.2, 'run': 0.6}}}
+    with pytest.raises(ClassScoreError, match="has none of 2 videos such as 'v_one'"):
+        measured(SCORED, FOUND, class_scores=dict(file=score_file(tmp_path, content)))
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        [],
+        {'results': []},
+        {'results': {}},
+        {'results': {'a': [0.1]}},
+        {'results': {'a': {'x': 'y'}}},
+    ],
+)
+def test_a_file_that_is_no_class_scores_is_refused_at_once(content, tmp_path):
+    with pytest.raises(ClassScoreError, match='class scores'):
+        METRICS.build(
+            dict(type='LocalizationMetric', class_scores=dict(file=score_file(tmp_path, content)))
+        )
+
+
+def test_a_missing_file_of_class_scores_is_told_at_once(tmp_path):
+    with pytest.raises(ClassScoreError, match='no such file'):
+        METRICS.build(
+            dict(type='LocalizationMetric', class_scores=dict(file=str(tmp_path / 'none.json')))
+        )
+
+
+# --- windows, files, bad input --------------------------------------------------------------------
+
+
+def test_windows_of_one_video_are_merged():
+    """What two windows both saw counts once, and a segment of either is there."""
+    truth = {'a': (np.array([[10.0, 20.0], [40.0, 50.0]]), ['x', 'x'])}
+    windows = [
+        result('a', [[10, 20, 0.9], [0, 5, 0.1]]),
+        result('a', [[10, 20, 0.8], [40, 50, 0.7]]),
+    ]
+    figures = measure(truth, windows)
+    assert figures['AR@100'] == pytest.approx(100)
+    # the twin of the first fell behind the true second one
+    assert figures['mAP'] == pytest.approx(100)
+
+
+def test_only_the_best_proposals_count():
+    truth = {'a': (np.array([[0.0, 10.0]]), ['x'])}
+    rows = [[30, 40, 0.9], [50, 60, 0.8], [0, 10, 0.7]]
+    assert measured(truth, {'a': rows}, max_proposals=2)['mAP'] == 0
+    assert measured(truth, {'a': rows}, max_proposals=3)['mAP'] > 0
+
+
+def test_the_submission_is_activitynets(tmp_path):
+    out = tmp_path / 'folder' / 'out.json'
+    measured(SCORED, FOUND, out_file=str(out), strip_prefix='v_')
+    content = json.loads(out.read_text())
+    assert set(content) == {'version', 'results', 'external_data'}
+    assert content['results']['one'] == [{'label': 'action', 'score': 0.9, 'segment': [0.0, 10.0]}]
+    assert [p.name for p in out.parent.iterdir()] == ['out.json']
+
+
+def test_a_video_without_proposals_is_counted_and_named(log_lines):
+    truth = {'a': (np.array([[0.0, 10.0]]), ['x']), 'b': (np.array([[0.0, 10.0]]), ['x'])}
+    figures = measured(truth, {'a': [[0, 10, 0.5]], 'b': []})
+    assert figures['AR@100'] == pytest.approx(50)
+    assert any('1 of 2 videos have no proposal' in line and ': b' in line for line in log_lines)
+
+
+def test_a_video_without_segments_only_lowers_precision():
+    truth = {'a': (np.array([[0.0, 10.0]]), ['x']), 'b': (np.zeros((0, 2)), [])}
+    figures = measured(truth, {'a': [[0, 10, 0.5]], 'b': [[0, 10, 0.9]]})
+    assert figures['AR@100'] == pytest.approx(100)
+    assert figures['mAP'] == pytest.approx(50)
+
+
+def test_results_of_no_video_are_an_error():
+    with pytest.raises(ValueError, match='results of no video'):
+        measure({}, [])
+
+
+@pytest.mark.parametrize('row', [[5, 3, 0.5], [0, float('nan'), 0.5], [0, 3, float('inf')]])
+def test_proposals_that_are_none_name_their_video(row):
+    truth = {'a': (np.array([[0.0, 10.0]]), ['x'])}
+    with pytest.raises(ValueError, match='a: 1 of 1 proposals are no segments'):
+        measured(truth, {'a': [row]})
+
+
+def test_missing_annotations_say_which_setting_to_mend():
+    metric = METRICS.build(dict(type='LocalizationMetric'))
+    with pytest.raises(ValueError, match='meta_keys'):
+        metric.process({'data_samples': [ActionDataSample()]}, [result('a', [[0, 1, 0.5]])])
+
+
+def test_ground_truth_of_a_file_equals_that_of_the_samples(tmp_path):
+    truth, found = random_videos(np.random.default_rng(5), 5, (1, 4), 20)
+    database = {
+        name: {
+            'duration': 60,
+            'annotations': [
+                {'segment': list(s), 'label': label} for s, label in zip(segments, labels)
+            ],
+        }
+        for name, (segments, labels) in truth.items()
+    }
+    (tmp_path / 'anno.json').write_text(json.dumps(database))
+    from_file = measured(truth, found, ann_file=str(tmp_path / 'anno.json'))
+    assert from_file == pytest.approx(measured(truth, found))
+
+
+def test_the_command_line_prints_what_the_metric_says(tmp_path):
+    measured(SCORED, FOUND, out_file=str(tmp_path / 'out.json'), strip_prefix='v_')
+    database = {
+        name: {
+            'duration': 20,
+            'subset': 'validation',
+            'annotations': [{'segment': list(s), 'label': 'action'} for s in segments],
+        }
+        for name, (segments, _) in SCORED.items()
+    }
+    (tmp_path / 'anno.json').write_text(json.dumps({'database': database}))
+    tool = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
+    command = [sys.executable, str(tool), 'out.json', 'anno.json', '--subset', 'validation']
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert '2 videos' in done.stdout and 'mAP           100.00' in done.stdout

@@ -1,0 +1,77 @@
+"""Measure a submission json against an annotation file: AR@AN, AUC and mAP.
+
+python tools/eval_localization.py results.json data/ActivityNet/anet_anno_val.json
+python tools/eval_localization.py results.json thumos14.json --subset test --map-tious 0.3 0.7 0.1
+"""
+
+import argparse
+import csv
+
+import numpy as np
+
+import mmsola  # noqa: F401
+from mmsola.datasets.annotations import load_annotations
+from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.evaluation.localization_metric import LocalizationMetric
+from mmsola.evaluation.submission import read_submission
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('results', help='submission json')
+    parser.add_argument('ann_file', help='annotation file')
+    parser.add_argument('--subset', nargs='+', help='subsets of the annotation file')
+    parser.add_argument(
+        '--video-list', help='csv with columns video and subset; only videos of --subset count'
+    )
+    parser.add_argument(
+        '--map-tious',
+        nargs=3,
+        type=float,
+        default=(0.5, 0.95, 0.05),
+        metavar=('FIRST', 'LAST', 'STEP'),
+        help='tIoU grid of mAP, default 0.5 0.95 0.05',
+    )
+    parser.add_argument('--class-scores', help='json of video-level class scores')
+    parser.add_argument('--top-k', type=int, default=1, help='classes a proposal gets')
+    parser.add_argument('--multiply', action='store_true', help='multiply with the class score')
+    parser.add_argument('--class-agnostic', action='store_true', help='count all as one class')
+    parser.add_argument('--per-class', action='store_true', help='print the AP of each class')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    first, last, step = args.map_tious
+    scores = dict(file=args.class_scores, top_k=args.top_k, multiply=args.multiply)
+    metric = LocalizationMetric(
+        map_tiou_thresholds=np.arange(first, last + step / 2, step).round(6).tolist(),
+        class_scores=scores if args.class_scores else None,
+        class_agnostic=args.class_agnostic,
+        per_class=args.per_class,
+    )
+    results = read_submission(args.results)
+    subset = None if args.video_list else args.subset
+    truth = {}
+    for record in load_annotations(args.ann_file, subset=subset, on_bad_segment='keep').records:
+        if record.segments is not None:
+            segments = np.array([[s.start_sec, s.end_sec] for s in record.segments]).reshape(-1, 2)
+            truth[record.name] = LabelledSegments(segments, [s.label for s in record.segments])
+    if args.video_list:
+        with open(args.video_list, newline='', encoding='utf-8') as file:
+            listed = {row['video'] for row in csv.DictReader(file) if row['subset'] in args.subset}
+        truth = {name: video for name, video in truth.items() if name in listed}
+    # a submission leaves out ActivityNet's v_
+    results = {
+        name if name in truth or f'v_{name}' not in truth else f'v_{name}': video
+        for name, video in results.items()
+    }
+    print(f'{args.results}: {len(truth)} videos of {args.ann_file}')
+    for key, value in metric.evaluate(truth, results).items():
+        print(f'{key:12} {value:7.2f}')
+
+
+if __name__ == '__main__':
+    main()
