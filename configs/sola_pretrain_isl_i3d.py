@@ -12,3 +12,8 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score]))
 test_dataloader = val_dataloader
+# as it was measured: 50 steps are enough here
+custom_hooks = [
+    *_base_.custom_hooks[:-1],
+    dict(type='GateWarmupHook', num_steps=50, until=None),
+]

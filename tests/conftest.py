@@ -27,6 +27,7 @@ TINY = {
     'default_hooks.checkpoint.interval': 1,
     'default_hooks.logger.interval': 1,
     'custom_hooks.2.num_steps': 2,  # of GateWarmupHook
+    'custom_hooks.2.until': None,
 }
 
 

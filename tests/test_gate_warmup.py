@@ -1,20 +1,24 @@
 """The gate stays shut for its first steps, whatever interrupts them."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.runner import Runner
 
+from mmsola.engine import gate_warmup_hook
+from mmsola.models import SimilarityMatchingLoss
 
-def train(cfg, max_epochs, num_steps, **options):
+
+def train(cfg, max_epochs, num_steps, until=None, **options):
     """Two steps an epoch."""
     cfg = copy.deepcopy(cfg)
     cfg.merge_from_dict({'train_cfg.max_epochs': max_epochs, **options})
-    cfg.custom_hooks = [dict(type='GateWarmupHook', num_steps=num_steps)]
+    cfg.custom_hooks = [dict(type='GateWarmupHook', num_steps=num_steps, until=until)]
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
-    cfg.experiment_name = f'{max_epochs}_{num_steps}_{len(options)}'
+    cfg.experiment_name = f'{max_epochs}_{num_steps}_{until}_{len(options)}'
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner.model
@@ -40,3 +44,55 @@ def test_a_resumed_run_does_not_shut_the_gate_again(tiny_config):
     resumed = train(tiny_config, max_epochs=3, num_steps=3, resume=True)
     assert whole.neck.alpha.item() != 0
     assert torch.equal(whole.neck.alpha, resumed.neck.alpha)
+
+
+def kl_of_the_best_constant():
+    """Found by trying, not by the formula."""
+    loss = SimilarityMatchingLoss()
+    guesses = torch.linspace(0.5, 0.99, 4901)
+    losses = [float(loss(torch.full((8, 8), 2 * float(guess) - 1))) for guess in guesses]
+    return min(losses) - float(loss.floor(8))
+
+
+def test_the_constant_guess_is_the_best_one():
+    assert SimilarityMatchingLoss().constant_guess_kl(8) == pytest.approx(
+        kl_of_the_best_constant(), abs=1e-6
+    )
+
+
+def test_the_gate_waits_until_the_predictor_knows_more_than_the_mean(tiny_config):
+    """In four steps it knows next to nothing, so only a bar far above the constant is passed."""
+    waiting = train(tiny_config, max_epochs=3, num_steps=2, until=0.98)
+    assert waiting.neck.alpha.item() == 0
+    passed = train(tiny_config, max_epochs=3, num_steps=2, until=100.0)
+    assert passed.neck.alpha.item() != 0
+
+
+def test_a_gate_that_never_opened_is_told(tiny_config):
+    train(tiny_config, max_epochs=2, num_steps=2, until=1e-6)
+    log = next(Path(tiny_config.work_dir).glob('*/*.log')).read_text()
+    lines = [line for line in log.splitlines() if 'never opened' in line]
+    assert len(lines) == 1 and 'predictor_channels' in lines[0]
+
+
+def test_a_gate_that_waits_is_not_shut_again_by_a_resume(tiny_config):
+    whole = train(tiny_config, max_epochs=3, num_steps=2, until=100.0)
+    tiny_config.work_dir += '_resumed'
+    train(tiny_config, max_epochs=2, num_steps=2, until=100.0)
+    # had it forgotten that the gate is open, this bar would keep it shut
+    resumed = train(tiny_config, max_epochs=3, num_steps=2, until=1e-6, resume=True)
+    assert torch.equal(whole.neck.alpha, resumed.neck.alpha)
+
+
+def test_a_collapse_is_told_once(tiny_config, monkeypatch):
+    """A predictor that learns nothing leaves kl above the constant guess's."""
+    monkeypatch.setattr(gate_warmup_hook, 'PATIENCE_STEPS', 1)
+    train(
+        tiny_config,
+        max_epochs=3,
+        num_steps=0,
+        until=None,
+        **{'optim_wrapper.optimizer.lr': 1e-9},
+    )
+    log = next(Path(tiny_config.work_dir).glob('*/*.log')).read_text()
+    assert log.count('Similarity Matching collapsed') == 1

@@ -9,7 +9,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'neck.alpha': dict(lr_mult=3.0, decay_mult=0.0)}),
 )
 # a gate as fast as this may fall for making all snippets alike before the predictor knows anything
-custom_hooks = [*_base_.custom_hooks, dict(type='GateWarmupHook', num_steps=50)]
+custom_hooks = [*_base_.custom_hooks, dict(type='GateWarmupHook', num_steps=50, until=0.98)]
 val_evaluator = [dict(type='LinearProbe', folds=5), dict(type='SelfSimilarity')]
 test_evaluator = val_evaluator
 default_hooks = dict(checkpoint=dict(interval=10, save_best='probe/cv_auc'))

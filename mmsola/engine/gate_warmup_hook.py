@@ -1,42 +1,113 @@
-"""Let the predictor learn before the gate opens."""
+"""Let the predictor learn before the gate opens, and tell when it fell for the easy way out."""
 
 from __future__ import annotations
 
+import logging
+
+import torch
 from mmaction.registry import HOOKS
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmsola.engine.unwrap import unwrapped_model
 
+AVERAGED_STEPS = 20  # kl of one batch is noisy
+PATIENCE_STEPS = 50  # a gate that just opened may pass through anything
+
 
 @HOOKS.register_module()
 class GateWarmupHook(Hook):
-    """Keep ``tanh(alpha)`` where it is for the first steps of pretraining.
+    """Keep ``tanh(alpha)`` where it is until the predictor knows more than the mean.
 
     An untrained predictor says nothing about similarity, and the quickest way to please the loss
     is then to add one large constant to every snippet: all become alike, and the loss stays at that
-    of a constant guess (``kl`` near 0.108 with the default target). A gate that learns fast falls
-    for it on some seeds. With the gate shut, the predictor learns to recognise its input first.
+    of a constant guess (``kl`` 0.1076 with the default target). A gate that learns fast falls for
+    it on some seeds. With the gate shut, the predictor learns to recognise its input first.
     The published recipe learns too slowly to need this.
 
+    The log says when the gate opens; and it warns, once, of a gate that never opened and of a loss
+    that is back at the constant guess after it did.
+
     Args:
-        num_steps: Iterations without a gradient for the gate.
+        num_steps: Iterations without a gradient for the gate, at least.
+        until: It opens when ``kl``, as a mean over 20 steps, is below this share of the constant
+            guess's. None opens it after ``num_steps``, whatever was learned.
     """
 
-    def __init__(self, num_steps: int = 50) -> None:
+    priority = 'LOW'  # after the step's own figures are in the message hub
+
+    def __init__(self, num_steps: int = 50, until: float | None = 0.98) -> None:
         self.num_steps = num_steps
+        self.until = until
 
     def before_train(self, runner: Runner) -> None:
-        """Watch the gate's gradient; which step it is, the runner knows even after a resume."""
+        """Watch the gate's gradient; whether it is open, a checkpoint remembers."""
         model = unwrapped_model(runner)
+        self._guess_kl = float(model.head.loss_module.constant_guess_kl(model.num_gathered))
+        self._warned = False
+        # the message hub is part of a checkpoint
+        self._opened_at: int | None = runner.message_hub.runtime_info.get('gate_opened_at')
+        if self._opened_at is None:
+            self._open_if_ready(runner, steps_done=runner.iter)
 
         def shut(gradient: Tensor) -> Tensor:
-            return gradient if runner.iter >= self.num_steps else gradient * 0
+            return gradient if self._opened_at is not None else gradient * 0
 
         # zeroed rather than switched off: distributed training waits for every gradient
         self._handle = model.neck.alpha.register_hook(shut)
 
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
+        """Open the gate for the next step, or look whether the loss fell back."""
+        steps_done = runner.iter + 1
+        if self._opened_at is None:
+            self._open_if_ready(runner, steps_done)
+        elif (
+            not self._warned
+            and steps_done >= self._opened_at + PATIENCE_STEPS
+            and _mean_kl(runner) > 0.98 * self._guess_kl
+        ):
+            self._warned = True
+            print_log(
+                f'Similarity Matching collapsed: kl is that of a constant guess, '
+                f'{self._guess_kl:.4f}, {steps_done - self._opened_at} steps after the gate '
+                'opened, so all snippets look alike. Let the gate learn more slowly '
+                '(lr_mult of neck.alpha), wait longer (GateWarmupHook.until), or widen the '
+                'predictor.',
+                'current',
+                logging.WARNING,
+            )
+
     def after_train(self, runner: Runner) -> None:
         """Stop watching."""
         self._handle.remove()
+        if self._opened_at is None and runner.iter >= self.num_steps:
+            print_log(
+                f'The gate never opened: after {runner.iter} steps the predictor knows no more '
+                f'than a constant guess (kl {self._guess_kl:.4f}), and SoLa is the identity. '
+                'Train longer, or widen the predictor (head.predictor_channels).',
+                'current',
+                logging.WARNING,
+            )
+
+    def _open_if_ready(self, runner: Runner, steps_done: int) -> None:
+        if steps_done < self.num_steps:
+            return
+        if self.until is not None and (
+            steps_done == 0 or _mean_kl(runner) >= self.until * self._guess_kl
+        ):
+            return
+        self._opened_at = steps_done
+        runner.message_hub.update_info('gate_opened_at', steps_done)
+        if steps_done:
+            print_log(f'The gate opens after {steps_done} steps.', 'current')
+
+
+def _mean_kl(runner: Runner) -> float:
+    """``kl`` over the last steps, over all processes: they must decide alike."""
+    history, _ = runner.message_hub.get_scalar('train/kl').data
+    mean = torch.tensor(float(history[-AVERAGED_STEPS:].mean()))
+    all_reduce(mean, op='mean')
+    return float(mean)

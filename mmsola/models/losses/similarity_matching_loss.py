@@ -49,6 +49,12 @@ class SimilarityMatchingLoss(nn.Module):
         """The smallest value the loss can take: the target's mean entropy (scalar)."""
         return self(2 * self.target(num, device) - 1)
 
+    def constant_guess_kl(self, num: int) -> float:
+        """Loss above its floor of the best guess that looks at nothing: the target's mean."""
+        target = self.target(num)
+        guess = target.mean().expand(num, num)
+        return float(self(2 * guess - 1) - self.floor(num))
+
     def forward(self, cosine: Tensor) -> Tensor:
         """Compare cosine similarities ``(B, S, S)`` in [-1, 1] with the target; a scalar."""
         # binary cross entropy refuses autocast, and half precision would eat the clamp's 1e-5
