@@ -29,6 +29,7 @@ setup(
     author='the mmsola authors',
     license='Apache-2.0',
     packages=find_packages(include=['mmsola', 'mmsola.*']),
+    package_data={'mmsola': ['visualization/*.jinja']},
     python_requires='>=3.10',  # what today's PyTorch (2.13) asks for
     # mmcv and mmcv-lite share one import name and overwrite each other, so neither is required
     # here: take the extra `lite`, or install mmcv yourself.
@@ -37,6 +38,7 @@ setup(
         'mmengine>=0.10.3,<1',  # 0.10.3 keeps every process's results in a distributed evaluation
         'mmaction2>=1.2,<2',  # 1.2 brought TCANet; its localizers are subclassed, 2 may change them
         'numpy>=1.23',  # oldest with wheels for Python 3.11
+        'jinja2',
         'h5py>=3',  # text attributes are str, no longer bytes
         'matplotlib>=3.7',  # legends outside of the axes
         'scikit-learn>=1.6',  # GroupKFold(shuffle=True)

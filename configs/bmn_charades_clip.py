@@ -8,7 +8,7 @@ val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.va
 test_dataloader = val_dataloader
 val_evaluator = dict(class_agnostic=True)
 test_evaluator = val_evaluator
-train_cfg = dict(max_epochs=3)
+train_cfg = dict(max_epochs=2)
 param_scheduler = [
-    dict(type='MultiStepLR', begin=0, end=3, by_epoch=True, milestones=[2], gamma=0.1)
+    dict(type='MultiStepLR', begin=0, end=2, by_epoch=True, milestones=[1], gamma=0.1)
 ]

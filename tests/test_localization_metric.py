@@ -66,7 +66,8 @@ def measure(truth, results, **kwargs):
     for entry in results:
         data_sample = sample(entry['video_name'], *truth[entry['video_name']])
         metric.process({'data_samples': [data_sample]}, [entry])
-    return metric.compute_metrics(metric.results)
+    found = metric.evaluate(len(results))
+    return {key.removeprefix('loc/'): value for key, value in found.items()}
 
 
 def measured(truth, found, **kwargs):

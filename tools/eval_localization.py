@@ -69,7 +69,7 @@ def main() -> None:
         for name, video in results.items()
     }
     print(f'{args.results}: {len(truth)} videos of {args.ann_file}')
-    for key, value in metric.evaluate(truth, results).items():
+    for key, value in metric.measure(truth, results).items():
         print(f'{key:12} {value:7.2f}')
 
 

@@ -6,10 +6,6 @@ on from its newest checkpoint.
 
 import argparse
 import csv
-import hashlib
-import re
-import subprocess
-import sys
 from dataclasses import astuple, fields
 from pathlib import Path
 
@@ -18,9 +14,8 @@ from tqdm import tqdm
 
 import mmsola  # noqa: F401
 from mmsola.atomic import replacing
+from mmsola.engine.seed_runs import SeedRun, SeedRunError
 from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
-
-TRAIN = Path(__file__).with_name('train.py')
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,18 +41,20 @@ def main() -> None:
             f'{args.config}: needs validation and one figure to choose the epoch by; set '
             "default_hooks=dict(checkpoint=dict(save_best='probe/auc'))."
         )
-    settings = hashlib.sha256(repr(sorted(cfg.to_dict().items())).encode()).hexdigest()
-
     epochs, rows = [], []
     total = len(args.seeds) * cfg.train_cfg.max_epochs
     with tqdm(total=total, unit='epoch', desc=Path(args.config).stem) as progress:
         for seed in args.seeds:
-            seed_dir = work_dir / f'seed_{seed}'
-            check_settings(seed_dir, settings)
-            if not finished(seed_dir, cfg.train_cfg.max_epochs):
-                train(args, seed, seed_dir, progress)
-            progress.update((args.seeds.index(seed) + 1) * cfg.train_cfg.max_epochs - progress.n)
-            validations = validations_of(seed_dir)
+            run = SeedRun(cfg, seed, work_dir / f'seed_{seed}')
+            try:
+                run.check()
+                if not run.is_finished():
+                    progress.write(f'seed {seed}: training, see {run.folder / "train.log"}')
+                    run.train(progress.update)
+            except SeedRunError as error:
+                raise SystemExit(str(error)) from None
+            progress.update((args.seeds.index(seed) + 1) * run.max_epochs - progress.n)
+            validations = validations_of(run.folder)
             epochs.append(chosen_epoch(validations, key))
             rows.append(validations[epochs[-1]])
             progress.write(
@@ -82,54 +79,6 @@ def main() -> None:
             f'| {g.gain:+.4f}{spread} | {interval} |'
         )
     print(f'\nwritten: {table}')
-
-
-def check_settings(seed_dir: Path, settings: str) -> None:
-    """Refuse to tabulate a run of other settings as one of these."""
-    file = seed_dir / 'settings.sha256'
-    if file.exists() and file.read_text() != settings:
-        raise SystemExit(
-            f'{seed_dir}: was trained with another config or other --cfg-options; choose another '
-            '--work-dir, or remove it.'
-        )
-    with replacing(file) as partial:
-        partial.write_text(settings)
-
-
-def finished(seed_dir: Path, max_epochs: int) -> bool:
-    """Whether the last epoch was trained and validated."""
-    try:
-        return max_epochs in validations_of(seed_dir)
-    except FileNotFoundError:
-        return False
-
-
-def train(args: argparse.Namespace, seed: int, seed_dir: Path, progress: tqdm) -> None:
-    """One run of tools/train.py in a process of its own, its output in ``train.log``."""
-    command = [sys.executable, '-u', str(TRAIN), args.config, '--work-dir', str(seed_dir)]
-    command += ['--seed', str(seed), '--resume']
-    if args.cfg_options:
-        command += ['--cfg-options', *args.cfg_options]
-    log = seed_dir / 'train.log'
-    progress.write(f'seed {seed}: training, see {log}')
-    epoch = '0'
-    with (
-        log.open('a') as file,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            file.write(line)
-            file.flush()
-            found = re.search(r'Epoch\(train\) +\[(\d+)\]', line)
-            if found and found[1] != epoch:
-                epoch = found[1]
-                progress.update()
-    if process.returncode:
-        tail = '\n'.join(log.read_text().splitlines()[-5:])
-        raise SystemExit(f'seed {seed} failed:\n{tail}\nThe whole log: {log}')
 
 
 if __name__ == '__main__':

@@ -154,9 +154,9 @@ class LocalizationMetric(BaseMetric):
                     np.array([row[:2] for row in rows], float).reshape(-1, 2),
                     [row[2] for row in rows],
                 )
-        return self.evaluate(ground_truth, proposals)
+        return self.measure(ground_truth, proposals)
 
-    def evaluate(
+    def measure(
         self,
         ground_truth: Mapping[str, LabelledSegments],
         proposals: Mapping[str, LabelledSegments],

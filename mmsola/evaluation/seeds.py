@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from mmsola.evaluation.linear_probe import REFERENCES
+from mmsola.evaluation.paired import paired_difference
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,19 @@ def summarise(rows: list[dict[str, float]]) -> list[Gain]:
             key = f'{metric}_{reference}'
             if key not in rows[0]:
                 continue
-            sola = np.array([row[metric] for row in rows])
-            value = np.array([row[key] for row in rows])
-            gain = sola - value
-            std = half = float('nan')
-            if len(rows) > 1:
-                std = float(gain.std(ddof=1))
-                half = std / np.sqrt(len(rows)) * float(stats.t.ppf(0.975, len(rows) - 1))
-            mean = float(gain.mean())
+            difference = paired_difference(
+                np.array([row[key] for row in rows]), np.array([row[metric] for row in rows])
+            )
             gains.append(
                 Gain(
                     metric=metric,
                     reference=reference,
-                    reference_value=float(value.mean()),
-                    sola=float(sola.mean()),
-                    gain=mean,
-                    std=std,
-                    low=mean - half,
-                    high=mean + half,
+                    reference_value=difference.baseline,
+                    sola=difference.candidate,
+                    gain=difference.mean,
+                    std=difference.std,
+                    low=difference.low,
+                    high=difference.high,
                 )
             )
     return gains

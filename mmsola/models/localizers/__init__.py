@@ -4,7 +4,6 @@ import inspect
 
 import mmaction.models  # noqa: F401  the stock ones must be registered before they are replaced
 from mmaction.registry import MODELS
-from mmengine.logging import print_log
 
 from mmsola import compat
 from mmsola.models.localizers.bmn import BMN
@@ -39,5 +38,4 @@ def register() -> list[str]:
     return replaced
 
 
-if _replaced := register():
-    print_log(f'mmsola: {", ".join(_replaced)} of MMAction2 accept neck= now.', 'current')
+register()

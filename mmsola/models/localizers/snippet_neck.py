@@ -128,6 +128,8 @@ class SnippetNeckMixin(BaseModel):
                 f'{type(self).__name__}: the neck puts out {channels} channels, but '
                 f'{self.feat_dim_key}={self._feat_dim}; set both to those of the features.'
             )
+        how = ', frozen' if getattr(neck, 'frozen', False) else ''
+        print_log(f'{type(self).__name__}: features pass {type(neck).__name__}{how}.', 'current')
         return neck
 
     def _fit(self, sequences: list[Tensor], samples: list[ActionDataSample]) -> list[Tensor]:

@@ -1,0 +1,151 @@
+"""Trainings of one config with several seeds, each in a process and a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmsola.atomic import replacing
+from mmsola.evaluation.seeds import validations_of
+
+TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
+
+
+class SeedRunError(RuntimeError):
+    """A run that failed, or a folder that holds a run of other settings."""
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One training. ``{seed}`` in any text of the config stands for its seed.
+
+    Finished runs are kept; one that was killed goes on from its newest checkpoint.
+    """
+
+    cfg: Config
+    seed: int
+    folder: Path
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of a finished run."""
+        return self.cfg.train_cfg.max_epochs
+
+    def check(self) -> None:
+        """Refuse to take a run of other settings for this one.
+
+        Raises:
+            SeedRunError: The folder says that it is one.
+        """
+        if self._stamp.exists() and self._stamp.read_text() != self._settings():
+            raise SeedRunError(
+                f'{self.folder}: was trained with another config or other options; choose another '
+                '--work-dir, or remove it.'
+            )
+
+    def is_finished(self) -> bool:
+        """Whether the last epoch was trained and validated."""
+        try:
+            return self.max_epochs in validations_of(self.folder)
+        except FileNotFoundError:
+            return False
+
+    def figures(self) -> dict[str, float]:
+        """What the validation after the last epoch measured."""
+        return validations_of(self.folder)[self.max_epochs]
+
+    def cost(self) -> dict[str, float]:
+        """``seconds`` of the process, restarts added, and the greatest ``memory_mb`` it held."""
+        file = self.folder / 'cost.json'
+        if not file.exists():
+            return {'seconds': 0.0, 'memory_mb': 0.0}
+        return json.loads(file.read_text())
+
+    def train(
+        self, on_epoch: Callable[[], object] = lambda: None, num_threads: int | None = None
+    ) -> None:
+        """Run tools/train.py until it ends; its output goes to ``train.log``.
+
+        Raises:
+            SeedRunError: The folder is one of other settings, or the training failed.
+        """
+        self.check()
+        config = self._write_config()
+        command = [sys.executable, '-u', str(TRAIN), str(config), '--work-dir', str(self.folder)]
+        command += ['--seed', str(self.seed), '--resume']
+        env = dict(os.environ)
+        if num_threads is not None:
+            env |= {'OMP_NUM_THREADS': str(num_threads), 'MKL_NUM_THREADS': str(num_threads)}
+        log, epoch, began = self.folder / 'train.log', '0', time.monotonic()
+        with log.open('a') as file:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+            )
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    file.write(line)
+                    file.flush()
+                    found = re.search(r'Epoch\(train\) +\[(\d+)\]', line)
+                    if found and found[1] != epoch:
+                        epoch = found[1]
+                        on_epoch()
+                # the only way to learn what this one process used
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+            except BaseException:
+                process.kill()
+                raise
+        self._add_cost(time.monotonic() - began, usage.ru_maxrss)
+        if process.returncode:
+            tail = '\n'.join(log.read_text().splitlines()[-5:])
+            raise SeedRunError(f'seed {self.seed} failed:\n{tail}\nThe whole log: {log}')
+
+    def _write_config(self) -> Path:
+        config = self.folder / 'config.py'
+        with replacing(config) as partial:
+            partial.write_text(self._seeded().pretty_text)
+        with replacing(self._stamp) as partial:
+            partial.write_text(self._settings())
+        return config
+
+    @property
+    def _stamp(self) -> Path:
+        return self.folder / 'settings.sha256'
+
+    def _seeded(self) -> Config:
+        return Config(_with_seed(self.cfg.to_dict(), self.seed))
+
+    def _settings(self) -> str:
+        return hashlib.sha256(repr(sorted(self._seeded().to_dict().items())).encode()).hexdigest()
+
+    def _add_cost(self, seconds: float, memory_kb: float) -> None:
+        before = self.cost()
+        # kilobytes on Linux, bytes on macOS
+        memory_mb = memory_kb / (2**20 if sys.platform == 'darwin' else 2**10)
+        cost = {
+            'seconds': before['seconds'] + seconds,
+            'memory_mb': max(before['memory_mb'], memory_mb),
+        }
+        with replacing(self.folder / 'cost.json') as partial:
+            partial.write_text(json.dumps(cost))
+
+
+def _with_seed(value: object, seed: int) -> object:
+    if isinstance(value, str):
+        return value.replace('{seed}', str(seed))
+    if isinstance(value, dict):
+        return {key: _with_seed(item, seed) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_with_seed(item, seed) for item in value)
+    return value

@@ -1,0 +1,55 @@
+"""Differences between runs that share their seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Candidate minus baseline over seeds.
+
+    ``std`` is the standard deviation of the differences, ``low`` and ``high`` the 95 % interval of
+    their mean (Student's t); NaN for a single seed.
+    """
+
+    baseline: float
+    candidate: float
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether the interval excludes 0, in words."""
+        if np.isnan(self.low):
+            return 'one seed proves nothing'
+        if self.low > 0:
+            return 'above 0'
+        return 'below 0' if self.high < 0 else 'contains 0'
+
+
+def paired_difference(baseline: np.ndarray, candidate: np.ndarray) -> PairedDifference:
+    """Compare two rows of figures ``(seeds,)``, the same seed at the same place.
+
+    Raises:
+        ValueError: They are of different length, or empty.
+    """
+    baseline, candidate = np.asarray(baseline, float), np.asarray(candidate, float)
+    if baseline.shape != candidate.shape or baseline.ndim != 1 or not len(baseline):
+        raise ValueError(
+            f'paired differences need the same seeds on both sides, got {baseline.shape} and '
+            f'{candidate.shape}.'
+        )
+    difference = candidate - baseline
+    mean, std, half = float(difference.mean()), float('nan'), float('nan')
+    if len(difference) > 1:
+        std = float(difference.std(ddof=1))
+        half = std / np.sqrt(len(difference)) * float(stats.t.ppf(0.975, len(difference) - 1))
+    return PairedDifference(
+        float(baseline.mean()), float(candidate.mean()), mean, std, mean - half, mean + half
+    )

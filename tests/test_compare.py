@@ -1,0 +1,135 @@
+"""Comparing configs over paired seeds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from scipy import stats
+
+from mmsola.engine.seed_runs import SeedRun, SeedRunError
+from mmsola.evaluation.paired import paired_difference
+from mmsola.visualization.differences import draw_differences
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_interval_is_that_of_a_paired_t_test():
+    rng = np.random.default_rng(0)
+    before = rng.normal(size=7)
+    after = before + rng.normal(0.4, 0.3, size=7)
+    found = paired_difference(before, after)
+    test = stats.ttest_rel(after, before)
+    low, high = test.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert (found.verdict == 'above 0') == (test.pvalue < 0.05 and test.statistic > 0)
+
+
+def test_verdicts():
+    ones = np.ones(3)
+    assert paired_difference(ones, ones + [1.0, 1.1, 1.2]).verdict == 'above 0'
+    assert paired_difference(ones, ones - [1.0, 1.1, 1.2]).verdict == 'below 0'
+    assert paired_difference(ones, ones).verdict == 'contains 0'
+    assert paired_difference([1.0], [2.0]).verdict == 'one seed proves nothing'
+    with pytest.raises(ValueError, match='same seeds'):
+        paired_difference([1.0, 2.0], [1.0])
+
+
+def test_the_picture_shows_every_difference():
+    values = {'plain': {'f': [1.0, 2.0, 4.0]}, 'other': {'f': [2.0, 2.0, 3.0]}}
+    picture = draw_differences('plain', values, ['f'])
+    drawn = [np.asarray(line.get_ydata()).tolist() for line in picture.axes[0].lines]
+    assert [1.0, 0.0, -1.0] in drawn
+
+
+def write_run(folder, epochs):
+    log = folder / 'now' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('\n'.join(json.dumps({'loc/AUC': 5.0 + e, 'step': e}) for e in epochs))
+
+
+def run_of(tmp_path, **settings):
+    cfg = Config(dict(train_cfg=dict(max_epochs=3), path='a/seed_{seed}/b', **settings))
+    return SeedRun(cfg, 4, tmp_path / 'run')
+
+
+def test_a_run_is_finished_with_its_last_validation(tmp_path):
+    run = run_of(tmp_path)
+    assert not run.is_finished()
+    write_run(run.folder, [1, 2])
+    assert not run.is_finished()
+    write_run(tmp_path / 'other', [3])
+    (tmp_path / 'other' / 'now').rename(run.folder / 'resumed')
+    assert run.is_finished()
+    assert run.figures() == {'loc/AUC': 8.0}
+
+
+def test_the_seed_stands_in_the_config_that_is_run(tmp_path):
+    run = run_of(tmp_path)
+    assert Config.fromfile(run._write_config()).path == 'a/seed_4/b'
+
+
+def test_a_run_of_other_settings_is_refused(tmp_path):
+    run_of(tmp_path)._write_config()
+    run_of(tmp_path).check()
+    with pytest.raises(SeedRunError, match='another config or other options'):
+        run_of(tmp_path, more=1).check()
+
+
+def compare(cwd, *arguments):
+    command = [sys.executable, str(ROOT / 'tools' / 'compare.py'), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['a.py'], 'at least one other config'),
+        (['a.py', 'b/a.py'], 'use --names'),
+        (['a.py', 'b.py', '--seeds', '1', '1'], 'named twice'),
+        (['a.py', 'b.py', '--names', 'x'], 'as many --names'),
+        (['a.py', 'b.py', '--options-for', 'c', 'x=1'], 'not one of'),
+    ],
+)
+def test_what_cannot_be_compared_is_told_at_once(arguments, message, tmp_path):
+    done = compare(tmp_path, *arguments)
+    assert done.returncode == 2 and message in done.stderr
+
+
+@pytest.mark.slow
+def test_compare_end_to_end(demo_root, tmp_path, tiny_options):
+    """The same config under two names differs by nothing; a second call trains nothing."""
+    config = ROOT / 'configs' / 'sola_pretrain_demo.py'
+    arguments = [config, config, '--names', 'one', 'two', '--seeds', '0', '1']
+    arguments += ['--figures', 'probe/auc', '--work-dir', tmp_path, '--jobs', '2']
+    options = ['--cfg-options', *tiny_options]
+    done = compare(demo_root, *arguments, *options)
+    assert done.returncode == 0, done.stderr
+    assert 'contains 0' in done.stdout and '+0.00 ± 0.00' in done.stdout
+    with (tmp_path / 'compare.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row['config'], row['seed']) for row in rows} == {
+        (name, seed) for name in ('one', 'two') for seed in '01'
+    }
+    assert (tmp_path / 'compare.png').stat().st_size > 1000
+    cost = json.loads((tmp_path / 'one' / 'seed_0' / 'cost.json').read_text())
+    assert cost['seconds'] > 0 and cost['memory_mb'] > 50
+
+    logs = {path: path.stat().st_size for path in tmp_path.glob('*/*/train.log')}
+    assert len(logs) == 4
+    again = compare(demo_root, *arguments, *options)
+    assert again.stdout == done.stdout
+    assert all(path.stat().st_size == size for path, size in logs.items())
+
+    other = compare(demo_root, *arguments, *options, 'train_cfg.max_epochs=3')
+    assert other.returncode == 1 and 'another config' in other.stderr
+
+    arguments[arguments.index('probe/auc')] = 'loc/AUC'
+    missing = compare(demo_root, *arguments, *options)
+    assert missing.returncode == 1 and "does not measure ['loc/AUC']" in missing.stderr

@@ -1,0 +1,70 @@
+r"""Draw annotated segments against the best proposals of one or several methods.
+
+python tools/plot_timelines.py data/demo/annotations.json plain=plain.json SoLa=sola.json \
+    --subset validation --out timelines.png
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import mmsola  # noqa: F401
+from mmsola.atomic import replacing
+from mmsola.datasets.annotations import load_annotations
+from mmsola.evaluation.submission import read_submission
+from mmsola.visualization.timelines import draw_timelines, pick_videos
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('ann_file', help='annotation file')
+    parser.add_argument('results', nargs='+', help='NAME=FILE, a submission json')
+    parser.add_argument('--subset', nargs='+', help='subsets of the annotation file')
+    parser.add_argument('--videos', nargs='+', help='names of videos; default some of all')
+    parser.add_argument('--num-videos', type=int, default=4)
+    parser.add_argument('--top-k', type=int, default=10, help='proposals of each method')
+    parser.add_argument('--out', type=Path, default=Path('timelines.png'))
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    proposals = {}
+    for item in args.results:
+        name, _, file = item.rpartition('=')
+        found = read_submission(file)
+        proposals[name or Path(file).stem] = {
+            video: np.column_stack([entry.segments, entry.scores]) for video, entry in found.items()
+        }
+    records = {
+        record.name: record
+        for record in load_annotations(
+            args.ann_file, subset=args.subset, on_bad_segment='keep'
+        ).records
+    }
+    known = [name for name in records if all(name in found for found in proposals.values())]
+    chosen = args.videos or pick_videos(known, args.num_videos)
+    missing = [name for name in chosen if name not in records]
+    if missing or not chosen:
+        raise SystemExit(
+            f'{args.ann_file}: has no video {missing or "that all results know"}; its own are '
+            f'called like {list(records)[:3]}.'
+        )
+    videos = {}
+    for name in chosen:
+        segments = np.array([[s.start_sec, s.end_sec] for s in records[name].segments or ()])
+        ends = [found[name][:, 1].max(initial=1.0) for found in proposals.values() if name in found]
+        duration_sec = records[name].duration_sec or float(max(ends))
+        videos[name] = (segments.reshape(-1, 2), duration_sec)
+    figure = draw_timelines(videos, proposals, args.top_k)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(args.out) as partial:
+        figure.savefig(partial, dpi=130, format='png')
+    print(f'written: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
