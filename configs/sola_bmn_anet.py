@@ -11,3 +11,7 @@ model = dict(
         ),
     )
 )
+
+work_dir = 'work_dirs/sola_bmn_anet'
+test_evaluator = dict(out_file=f'{work_dir}/proposals.json')
+val_evaluator = test_evaluator

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
+
+ROUNDING = 1e-9  # of shares, computed from seconds
 
 
 @TRANSFORMS.register_module()
@@ -51,14 +54,11 @@ class GenerateSnippetLabels(BaseTransform):
             (last_sec - start_sec) / length_sec,
         )
         if 'annotations' in results:
-            segments = np.array([a['segment'] for a in results['annotations']], float)
-            segments = (segments.reshape(-1, 2) - start_sec) / length_sec
-            clipped = segments.clip(0, 1)
-            inside = clipped[:, 1] - clipped[:, 0]
-            kept = inside > 0
-            if is_cut:
-                kept &= inside >= self.min_covered * (segments[:, 1] - segments[:, 0])
-            results['gt_bbox'] = clipped[kept].astype(np.float32)
+            results['gt_bbox'] = segments_in_window(
+                results['annotations'],
+                results['window_sec'],
+                self.min_covered if is_cut else 0.0,
+            )
         return results
 
     def __repr__(self) -> str:
@@ -89,17 +89,17 @@ class LoadSnippetProposals(BaseTransform):
         self.proposal_file = proposal_file
         self.top_k = top_k
         self.match = match
-        self._proposals: dict[str, np.ndarray] | None = None
+        # not at the first video: a mistake would show late, and each worker would read it all
+        self._proposals = _read_proposals(proposal_file)
 
     def transform(self, results: dict) -> dict:
-        if self._proposals is None:
-            self._proposals = _read_proposals(self.proposal_file)
         name = results['video_name']
         found = self._proposals.get(name, self._proposals.get(name.removeprefix('v_')))
         start_sec, end_sec = results['window_sec']
         proposals = np.zeros((0, 3)) if found is None else found.copy()
         proposals[:, :2] = (proposals[:, :2] - start_sec) / (end_sec - start_sec)
         proposals[:, :2] = proposals[:, :2].clip(0, 1)
+        proposals = proposals.astype(np.float32)
         proposals = proposals[proposals[:, 1] > proposals[:, 0]]
         proposals = proposals[np.argsort(-proposals[:, 2], kind='stable')][: self.top_k]
         if not len(proposals):
@@ -108,13 +108,36 @@ class LoadSnippetProposals(BaseTransform):
                 f'{len(self._proposals)} videos, such as {list(self._proposals)[:3]}. Write it '
                 'with the localizer that was tested on the same videos.'
             )
-        results['proposals'] = proposals.astype(np.float32)
+        results['proposals'] = proposals
         if self.match and 'gt_bbox' in results:
             results['gt_bbox'] = _best_match(proposals, results['gt_bbox'])
         return results
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.proposal_file!r}, top_k={self.top_k})'
+
+
+def segments_in_window(
+    annotations: Sequence[dict], window_sec: tuple[float, float], min_covered: float
+) -> np.ndarray:
+    """Segments of which a window sees enough, in units of it and clipped to it.
+
+    Args:
+        annotations: ``{'segment': [start_sec, end_sec]}`` of the whole video.
+        window_sec: Start and end of the window.
+        min_covered: Share of a segment that must lie in it.
+
+    Returns:
+        ``(N, 2)`` float32, ``(0, 2)`` where there are none.
+    """
+    start_sec, end_sec = window_sec
+    segments = np.array([a['segment'] for a in annotations], float).reshape(-1, 2)
+    segments = (segments - start_sec) / (end_sec - start_sec)
+    clipped = segments.clip(0, 1).astype(np.float32)
+    lengths = segments[:, 1] - segments[:, 0]
+    # one that ends in the middle of a segment sees half of it, however that is rounded
+    enough = np.diff(segments.clip(0, 1))[:, 0] >= min_covered * lengths - ROUNDING
+    return clipped[enough & (clipped[:, 1] > clipped[:, 0])]
 
 
 def _read_proposals(file: str) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmaction.registry import DATASETS
 
+from mmsola.datasets.localization_transforms import segments_in_window
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
 
 
@@ -22,7 +23,8 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         margin: Snippets read on either side for the neck; SoLa's ``reach``, 2 as published.
         with_action_only: Leave windows out that hold no segment, in training. A segment counts
             where ``GenerateSnippetLabels`` would keep it.
-        min_covered: Share of a segment that must lie in a window to count.
+        min_covered: Share of a segment that must lie in a window to count; that of
+            ``GenerateSnippetLabels``.
         kwargs: Those of :class:`SnippetFeatureDataset`.
     """
 
@@ -98,10 +100,5 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         }
 
     def _holds_action(self, window: dict) -> bool:
-        start_sec, end_sec = window['window_sec']
-        for annotation in window.get('annotations', ()):
-            start, end = annotation['segment']
-            inside = min(end, end_sec) - max(start, start_sec)
-            if inside > 0 and inside >= self.min_covered * (end - start):
-                return True
-        return False
+        annotations = window.get('annotations', ())
+        return len(segments_in_window(annotations, window['window_sec'], self.min_covered)) > 0
