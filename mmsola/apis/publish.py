@@ -1,0 +1,63 @@
+"""A checkpoint to give away: weights alone, and a name that says which bytes they are."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import torch
+
+from mmsola.atomic import replacing
+from mmsola.models.necks.sola_checkpoint import CheckpointError, read_sola_weights
+
+
+def publish_model(
+    checkpoint: str | Path, out: str | Path, sola_only: bool = False, meta: dict | None = None
+) -> Path:
+    """Write the weights of a training's checkpoint as ``<out>-<hash>.pth``, in MMAction2's manner.
+
+    Optimizer, message hub and schedule are left out; the hash is the first eight digits of the
+    file's SHA-256. Loads with ``load_from``, ``Pretrained`` and ``SoLa.from_checkpoint``.
+
+    Args:
+        checkpoint: What tools/train.py wrote.
+        out: Path without the hash; an ending ``.pth`` is cut off.
+        sola_only: Only the SoLa module, for other localizers to take as their neck.
+        meta: What to write beside the weights, for example the config's text.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        CheckpointError: The file is no checkpoint, or holds no SoLa where only that is asked for.
+    """
+    path = Path(checkpoint)
+    if sola_only:
+        weights = {f'neck.{key}': value for key, value in read_sola_weights(path).items()}
+    else:
+        weights = _weights(path)
+    base = Path(out).with_suffix('') if Path(out).suffix == '.pth' else Path(out)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save({'state_dict': weights, 'meta': meta or {}}, buffer)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:8]
+    final = base.with_name(f'{base.name}-{digest}.pth')
+    with replacing(final) as partial:
+        partial.write_bytes(buffer.getvalue())
+    return final
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise CheckpointError(f'{path}: no such checkpoint file.')
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # PyTorch meets damaged bytes with whatever Python raises
+        raise CheckpointError(
+            f'{path}: not a checkpoint that can be read safely '
+            f'({(str(error).splitlines() or [type(error).__name__])[0]}).'
+        ) from error
+    if not isinstance(content, dict) or not isinstance(content.get('state_dict'), dict):
+        raise CheckpointError(f'{path}: expected a checkpoint with a state_dict, found none.')
+    return {key: value.cpu() for key, value in content['state_dict'].items()}
