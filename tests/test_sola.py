@@ -30,7 +30,8 @@ def sola(alpha=0.7, bias=None, seed=0, **kwargs):
                 value.fill_(alpha)
             elif bias is not None and name.endswith('bias'):
                 value.fill_(bias)
-    neck.load_state_dict(neck.state_dict())  # as if it came from a checkpoint
+    if neck.frozen:  # which must come from a checkpoint
+        neck.load_state_dict(neck.state_dict())
     return neck
 
 
