@@ -12,9 +12,9 @@ val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.va
 test_dataloader = val_dataloader
 # so narrow a head on so small features takes a faster rate
 optim_wrapper = dict(optimizer=dict(lr=3e-3))
-train_cfg = dict(max_epochs=6, val_interval=6)
+train_cfg = dict(max_epochs=12, val_interval=6)
 param_scheduler = [
-    dict(type='MultiStepLR', begin=0, end=6, by_epoch=True, milestones=[5], gamma=0.1)
+    dict(type='MultiStepLR', begin=0, end=12, by_epoch=True, milestones=[10], gamma=0.1)
 ]
 # its videos hold one class each, which no proposal says
 val_evaluator = dict(class_agnostic=True)
