@@ -167,11 +167,14 @@ class SoLa(BaseModule):
         # a wider one needs their neighbours too, so the striding moves behind it.
         stride1, stride2 = (step, 1) if reach2 == 0 else (1, step)
         first, stop = start - reach2, last + 1 + reach2
-        hidden = relu(_conv(conv1, _cut(x, first - reach1, stop + reach1), stride1))
+        seen = _cut(x.transpose(1, 2), first - reach1, stop + reach1)
+        hidden = relu(_conv(conv1, seen, stride1))
         if reach2:
             position = torch.arange(first, stop, device=x.device)
-            hidden = hidden * ((position >= 0) & (position < num_snippets)).to(hidden.dtype)
-        return self.gate * conv3(relu(_conv(conv2, hidden, stride2)))
+            inside = (position >= 0) & (position < num_snippets)
+            hidden = hidden * inside[:, None].to(hidden.dtype)
+        change = _conv(conv3, relu(_conv(conv2, hidden, stride2)), 1)
+        return (self.gate * change).transpose(1, 2)
 
     def train(self, mode: bool = True) -> SoLa:
         """Switch the mode, except that a frozen module stays in eval mode."""
@@ -239,12 +242,22 @@ def _reach(conv: nn.Module) -> int:
 
 
 def _conv(conv: nn.Conv1d, x: Tensor, stride: int) -> Tensor:
-    """The convolution without its padding, at every ``stride``-th position."""
-    return F.conv1d(x, conv.weight, conv.bias, stride=stride, dilation=conv.dilation)
+    """The convolution of ``(B, T, C)`` without its padding, at every ``stride``-th position.
+
+    As one matrix product over what each position sees: for the few positions of a window that is
+    several times as fast as PyTorch's convolution.
+    """
+    (size,), (dilation,) = conv.kernel_size, conv.dilation
+    if size == 1:
+        return F.linear(x[:, ::stride], conv.weight.squeeze(-1), conv.bias)
+    seen = x.unfold(1, (size - 1) * dilation + 1, stride)[..., ::dilation]
+    return F.linear(
+        seen.transpose(2, 3).flatten(2), conv.weight.transpose(1, 2).flatten(1), conv.bias
+    )
 
 
 def _cut(x: Tensor, start: int, stop: int) -> Tensor:
-    """``x[..., start:stop]`` where positions outside of the sequence are zeros."""
-    num_snippets = x.shape[-1]
-    inside = x[..., max(start, 0) : min(stop, num_snippets)]
-    return F.pad(inside, (max(-start, 0), max(stop - num_snippets, 0)))
+    """``x[:, start:stop]`` where positions outside of the sequence are zeros."""
+    num_snippets = x.shape[1]
+    inside = x[:, max(start, 0) : min(stop, num_snippets)]
+    return F.pad(inside, (0, 0, max(-start, 0), max(stop - num_snippets, 0)))
