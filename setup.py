@@ -40,6 +40,7 @@ setup(
         'numpy>=1.23',  # oldest with wheels for Python 3.11
         'jinja2',
         'h5py>=3',  # text attributes are str, no longer bytes
+        'psutil',
         'matplotlib>=3.7',  # legends outside of the axes
         'scikit-learn>=1.6',  # GroupKFold(shuffle=True)
         'scipy',

@@ -7,9 +7,7 @@ model = dict(neck=dict(in_channels=512), head=dict(in_channels=512))
 fit = dict(**_base_.training, role='fit', pipeline=_base_.whole_pipeline)
 score = dict(**_base_.validation, role='score', pipeline=_base_.whole_pipeline)
 
-train_dataloader = dict(
-    batch_size=128, num_workers=0, persistent_workers=False, dataset=_base_.training
-)
+train_dataloader = dict(batch_size=128, dataset=_base_.training)
 val_dataloader = dict(
     batch_size=64, num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score])
 )

@@ -10,9 +10,7 @@ model = dict(
 fit = dict(**_base_.training, role='fit', pipeline=_base_.whole_pipeline)
 score = dict(**_base_.validation, role='score', pipeline=_base_.whole_pipeline)
 
-train_dataloader = dict(
-    batch_size=32, num_workers=0, persistent_workers=False, dataset=_base_.training
-)
+train_dataloader = dict(batch_size=32, dataset=_base_.training)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score]))
 test_dataloader = val_dataloader
 # three steps an epoch: the predictor needs some 180 before the gate opens

@@ -7,9 +7,7 @@ fit = dict(**_base_.training, role='fit', pipeline=_base_.whole_pipeline)
 score = dict(**_base_.validation, role='score', pipeline=_base_.whole_pipeline)
 
 # one step an epoch
-train_dataloader = dict(
-    batch_size=102, num_workers=0, persistent_workers=False, dataset=_base_.training
-)
+train_dataloader = dict(batch_size=102, dataset=_base_.training)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score]))
 test_dataloader = val_dataloader
 # as it was measured: 50 steps are enough here

@@ -111,7 +111,7 @@ def test_every_place_is_equally_likely_the_first_and_the_last_too():
                 dict(
                     video_name='v',
                     num_snippets=23 + places - 1,
-                    window_seed=(0, i // 100, i % 100) if seeded else None,
+                    window_place=(i + 0.5) / draws if seeded else None,
                     feature_store=Recorder(),
                 )
             )['start_snippet']
@@ -132,9 +132,9 @@ class Recorder:
 
 def test_a_video_as_long_as_the_window_has_one_place():
     load = TRANSFORMS.build(dict(type='LoadSnippetWindow', window=23))
-    for seed in [None] + [(0, epoch, 0) for epoch in range(20)]:
+    for place in [None, 0.0, 0.5, np.nextafter(1, 0)]:
         results = load(
-            dict(video_name='v', num_snippets=23, window_seed=seed, feature_store=Recorder())
+            dict(video_name='v', num_snippets=23, window_place=place, feature_store=Recorder())
         )
         assert results['raw_feature'].tolist() == [0, 23]
 
@@ -164,7 +164,7 @@ def test_the_order_of_videos_is_that_of_mmengines_sampler(config):
 
 
 def test_a_draw_is_an_index_and_keeps_its_seed_on_the_way_to_a_worker():
-    one = Draw(7, (0, 3, 7))
+    one = Draw(7, 0.25)
     assert one == 7 and list(range(10))[one] == 7
     for other, value in (
         (pickle.loads(pickle.dumps(one)), 7),
@@ -173,4 +173,4 @@ def test_a_draw_is_an_index_and_keeps_its_seed_on_the_way_to_a_worker():
         (one % 4, 3),
         ((one - 2) % 4, 1),
     ):
-        assert isinstance(other, Draw) and other == value and other.seed == (0, 3, 7)
+        assert isinstance(other, Draw) and other == value and other.place == 0.25

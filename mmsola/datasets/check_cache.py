@@ -13,6 +13,8 @@ import os
 import tempfile
 from typing import Any, NamedTuple
 
+from mmsola.datasets.cache_folder import cache_folder
+
 # Raised whenever the check learns to find something new, so that old passes do not count.
 CHECK_VERSION = 1
 
@@ -61,6 +63,6 @@ def save(settings: dict[str, Any], passed: dict[str, Passed]) -> None:
 
 
 def _file(settings: dict[str, Any]) -> str:
-    folder = os.environ.get('MMSOLA_CACHE') or os.path.expanduser('~/.cache/mmsola')
     text = json.dumps([CHECK_VERSION, settings], sort_keys=True)
-    return os.path.join(folder, 'checked', hashlib.sha256(text.encode()).hexdigest()[:24] + '.json')
+    name = hashlib.sha256(text.encode()).hexdigest()[:24] + '.json'
+    return os.path.join(cache_folder(), 'checked', name)

@@ -113,6 +113,10 @@ class FeatureStore:
         """Where this video lies or should lie: its file, or ``file::entry`` for HDF5."""
         return self._container.path(self._key(name))
 
+    def stamp(self, name: str) -> tuple[int, int] | None:
+        """Size in bytes and mtime in ns of the file of a video, None if it is not there."""
+        return self._container.stamp(self._key(name))
+
     def shape(self, name: str) -> tuple[int, int]:
         """(T, C) of a video, snippets and channels; after a check at no cost.
 
@@ -164,10 +168,10 @@ class FeatureStore:
         """
         wanted = self.names() if names is None else list(dict.fromkeys(names))
         # Stamps are taken before anything is read: a file that changes meanwhile is read next time.
-        stamps = {name: self._container.stamp(self._key(name)) for name in wanted}
+        stamps = {name: self.stamp(name) for name in wanted}
         known = {
             name: passed
-            for name, passed in check_cache.load(self._settings()).items()
+            for name, passed in check_cache.load(self.settings()).items()
             if stamps.get(name) == (passed.size, passed.mtime_ns)
         }
         unknown = [name for name in wanted if name not in known]
@@ -197,7 +201,7 @@ class FeatureStore:
                     stamp[0], stamp[1], shape[0], shape[1], has_values
                 )
         if any(known.get(name) != passed for name, passed in passed_now.items()):
-            check_cache.save(self._settings(), passed_now)
+            check_cache.save(self.settings(), passed_now)
         if problems:
             lines = [problems[name] for name in wanted if name in problems]
             rest = f'\n... and {len(lines) - _NAMED} more' if len(lines) > _NAMED else ''
@@ -210,8 +214,8 @@ class FeatureStore:
     def _key(self, name: str) -> str:
         return self.file_name.replace('{name}', name)
 
-    def _settings(self) -> dict[str, Any]:
-        """What a passed check depends on, besides the files."""
+    def settings(self) -> dict[str, Any]:
+        """How files become features: what remembered results depend on, besides the files."""
         return {
             'root': os.path.abspath(self.root),
             'format': self.format,

@@ -6,15 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 
+import numpy as np
 from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
 from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
+from torch.utils.data import get_worker_info
 
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
+from mmsola.datasets.feature_bank import FeatureBank
 from mmsola.datasets.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline, TimelineError
-from mmsola.datasets.transforms import LoadSnippetWindow
+from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
 
 NAMED = 5  # videos that a message names before it only counts
 
@@ -45,6 +48,9 @@ class SnippetFeatureDataset(BaseActionDataset):
         check: ``'values'`` looks for NaN and Inf in every file (passed files are remembered),
             ``'header'`` at shapes and types only.
         role: What the linear probe does with these videos: ``'fit'``, ``'score'`` or None.
+        bank: Keep all features in memory, on the GPU if there is one, and gather whole batches of
+            windows there: arguments of ``FeatureBank``, ``dict()`` for its defaults. The windows
+            are those that the pipeline reads. None reads files as they are needed.
     """
 
     METAINFO = {'dataset_type': 'snippet features'}
@@ -64,6 +70,7 @@ class SnippetFeatureDataset(BaseActionDataset):
         on_bad_segment: str = 'stop',
         check: str = 'values',
         role: str | None = None,
+        bank: dict | None = None,
         **kwargs,
     ) -> None:
         for key, value, choices in (
@@ -86,12 +93,40 @@ class SnippetFeatureDataset(BaseActionDataset):
         self.on_bad_segment = on_bad_segment
         self.check = check
         self.role = role
+        self.bank = bank
+        self._bank: FeatureBank | None = None
         super().__init__(
             ann_file,
             pipeline=list(pipeline),
             data_prefix=data_prefix if data_prefix is not None else {'feature': ''},
             **kwargs,
         )
+
+    def full_init(self) -> None:
+        """List the videos and, with ``bank``, read them."""
+        super().full_init()
+        if self.bank is None or self._bank is not None:
+            return
+        self._window = self._window_of_bank()
+        infos = [self.get_data_info(i) for i in range(len(self))]
+        videos = [(info['feature_store'], info['video_name']) for info in infos]
+        self._bank = FeatureBank(videos, **self.bank)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict]:
+        """One item for each index, or, with ``bank``, one item that is the whole batch.
+
+        PyTorch's loader asks for batches here. What the bank gives is ``inputs`` ``(B, C, T)``.
+        """
+        if self._bank is None:
+            return [self[i] for i in indices]
+        if self._bank.device.type == 'cuda' and get_worker_info() is not None:
+            raise ValueError(
+                f'{type(self).__name__}: a feature bank on the GPU cannot be read by workers of a '
+                'loader, and needs none; set num_workers=0 and persistent_workers=False.'
+            )
+        place = [getattr(index, 'place', None) for index in indices]
+        place = [np.random.random() if each is None else each for each in place]
+        return [{'inputs': self._bank.windows(np.array(indices), np.array(place), self._window)}]
 
     def load_data_list(self) -> list[dict]:
         """Match annotations with features, check both, and list the videos."""
@@ -140,11 +175,22 @@ class SnippetFeatureDataset(BaseActionDataset):
         return long_enough
 
     def get_data_info(self, idx: int) -> dict:
-        """The video's entry, with the feature store and the draw of its window."""
+        """The video's entry, with the feature store and the place of its window."""
         info = super().get_data_info(int(idx))
         info['feature_store'] = self.store
-        info['window_seed'] = getattr(idx, 'seed', None)
+        info['window_place'] = getattr(idx, 'place', None)
         return info
+
+    def _window_of_bank(self) -> int:
+        """Length of the windows that the pipeline draws and the bank gathers in its place."""
+        steps = self.pipeline.transforms
+        if [type(step) for step in steps] != [LoadSnippetWindow, PackSnippetInputs]:
+            names = ', '.join(type(step).__name__ for step in steps) or 'nothing'
+            raise ValueError(
+                f'{type(self).__name__}: a feature bank stands for the pipeline LoadSnippetWindow, '
+                f'PackSnippetInputs; found {names}. Set bank=None to run this pipeline.'
+            )
+        return steps[0].window
 
     def _records(self) -> list[VideoRecord]:
         if not self.ann_file:

@@ -8,13 +8,15 @@ from mmaction.datasets.transforms import PackLocalizationInputs
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
+from mmsola.datasets.samplers import window_start
+
 
 @TRANSFORMS.register_module()
 class LoadSnippetWindow(BaseTransform):
     """Read ``window`` consecutive snippets from a random place of a video.
 
-    Required keys: ``video_name``, ``num_snippets``, ``feature_store``, ``window_seed`` (the draw of
-    ``SnippetWindowSampler``; None draws from NumPy's global state).
+    Required keys: ``video_name``, ``num_snippets``, ``feature_store``, ``window_place`` (in [0, 1),
+    from ``SnippetWindowSampler``; None draws it from NumPy's global state).
     Added keys: ``raw_feature`` ``(window, C)``, ``start_snippet``.
 
     Args:
@@ -28,16 +30,14 @@ class LoadSnippetWindow(BaseTransform):
         self.window = window
 
     def transform(self, results: dict) -> dict:
-        places = results['num_snippets'] - self.window + 1
-        if places < 1:
+        if results['num_snippets'] < self.window:
             raise ValueError(
                 f'{results["video_name"]}: {results["num_snippets"]} snippets, window '
                 f'{self.window}; leave min_snippets of the data set out, and short videos are.'
             )
-        seed = results['window_seed']
-        start = int(
-            np.random.default_rng(seed).integers(places) if seed else np.random.randint(places)
-        )
+        place = results['window_place']
+        place = np.random.random() if place is None else place
+        start = int(window_start(place, results['num_snippets'], self.window))
         store = results['feature_store']
         results['raw_feature'] = store.read(results['video_name'], start, start + self.window)
         results['start_snippet'] = start

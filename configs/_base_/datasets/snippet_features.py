@@ -13,11 +13,12 @@ whole_pipeline = [
 
 train_dataloader = dict(
     batch_size=256,
-    num_workers=2,
-    persistent_workers=True,
+    # windows are gathered in memory, on the GPU if there is one: workers could only slow it down
+    num_workers=0,
+    persistent_workers=False,
     sampler=dict(type='SnippetWindowSampler', shuffle=True),
     # videos of `window` snippets or fewer are left out, as published
-    dataset=dict(type='SnippetFeatureDataset', pipeline=window_pipeline),
+    dataset=dict(type='SnippetFeatureDataset', pipeline=window_pipeline, bank=dict(dtype='float32')),
 )
 val_dataloader = dict(
     batch_size=16,

@@ -2,7 +2,7 @@
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=150, val_interval=10)
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.01, fused=True),
     # the gate tanh(alpha) can learn at a pace of its own
     paramwise_cfg=dict(custom_keys={'neck.alpha': dict(lr_mult=1.0, decay_mult=1.0)}),
 )

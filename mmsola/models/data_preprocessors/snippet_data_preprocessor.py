@@ -27,6 +27,8 @@ class SnippetDataPreprocessor(BaseDataPreprocessor):
 
 def stack_sequences(sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
     """``(C, T_i)`` to ``(B, C, T)`` and its mask ``(B, T)``, None where nothing was padded."""
+    if len(sequences) == 1 and sequences[0].ndim == 3:  # a feature bank's batch is one already
+        return sequences[0], None
     lengths = [sequence.shape[-1] for sequence in sequences]
     if len(set(lengths)) == 1:
         return torch.stack(list(sequences)), None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
@@ -40,14 +42,11 @@ class SimilarityMatchingLoss(nn.Module):
 
     def target(self, num: int, device: torch.device | str | None = None) -> Tensor:
         """Target TSM of ``num`` evenly gathered snippets, ``(num, num)``, in [0.5, 1]."""
-        index = torch.arange(num, dtype=torch.float32, device=device)
-        interval = (index[:, None] - index[None, :]).abs()
-        # interval 0 gives coef / 0 = inf, and sigmoid(inf) is the 1 of the diagonal
-        return torch.sigmoid(self.coef / interval.square())
+        return _target(num, self.coef, torch.device(device or 'cpu'))
 
     def floor(self, num: int, device: torch.device | str | None = None) -> Tensor:
         """The smallest value the loss can take: the target's mean entropy (scalar)."""
-        return self(2 * self.target(num, device) - 1)
+        return self.loss_weight * _entropy(num, self.coef, self.eps, torch.device(device or 'cpu'))
 
     def constant_guess_kl(self, num: int) -> float:
         """Loss above its floor of the best guess that looks at nothing: the target's mean."""
@@ -62,3 +61,24 @@ class SimilarityMatchingLoss(nn.Module):
             probability = ((1 + cosine.float()) / 2).clamp(self.eps, 1 - self.eps)
             target = self.target(cosine.shape[-1], cosine.device).expand_as(probability)
             return self.loss_weight * F.binary_cross_entropy(probability, target)
+
+
+# The target is the same at every step, and small kernels are what a fast GPU waits for. What is
+# remembered must be fit for training, whatever mode it was first asked for in.
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
+@torch.no_grad()
+def _target(num: int, coef: float, device: torch.device) -> Tensor:
+    index = torch.arange(num, dtype=torch.float32, device=device)
+    interval = (index[:, None] - index[None, :]).abs()
+    # interval 0 gives coef / 0 = inf, and sigmoid(inf) is the 1 of the diagonal
+    return torch.sigmoid(coef / interval.square())
+
+
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
+@torch.no_grad()
+def _entropy(num: int, coef: float, eps: float, device: torch.device) -> Tensor:
+    target = _target(num, coef, device)
+    with torch.autocast(device.type, enabled=False):
+        return F.binary_cross_entropy(target.clamp(eps, 1 - eps), target)

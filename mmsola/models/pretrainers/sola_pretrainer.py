@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from mmaction.registry import MODELS
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -21,6 +22,8 @@ class SoLaPretrainer(BaseModel):
         step: Distance between gathered positions, in snippets.
         num_gathered: How many are gathered.
         data_preprocessor: Stacks sequences to ``(B, C, T)``.
+        compile: Compile the loss: True, or arguments of ``torch.compile`` such as
+            ``dict(mode='reduce-overhead')``. Needs a compiler; equal up to rounding.
 
     Raises:
         ValueError: ``start`` lies closer to the window's edge than the module reaches, so that
@@ -35,6 +38,7 @@ class SoLaPretrainer(BaseModel):
         step: int = 2,
         num_gathered: int = 8,
         data_preprocessor: dict | None = None,
+        compile: bool | dict = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
@@ -61,6 +65,11 @@ class SoLaPretrainer(BaseModel):
                 f'start={start}: the padding of its convolutions would be gathered. Set start '
                 f'and the margin after the last position to at least {self.neck.reach}.'
             )
+        self._compare = self._gather_and_compare
+        if compile is not False:
+            self._compare = torch.compile(
+                self._compare, **({} if compile is True else dict(compile))
+            )
 
     def forward(
         self,
@@ -85,7 +94,6 @@ class SoLaPretrainer(BaseModel):
         Args:
             windows: ``(B, C, window)``.
         """
-        positions = (self.start, self.step, self.num_gathered)
         last, window = self.start + self.step * (self.num_gathered - 1), windows.shape[-1]
         if last + self.neck.reach >= window:
             raise ValueError(
@@ -93,14 +101,15 @@ class SoLaPretrainer(BaseModel):
                 f'and sees {self.neck.reach} further; set window to at least '
                 f'{last + self.neck.reach + 1}.'
             )
-        change = self.neck.change_at(windows, *positions)
+        return self._compare(windows, last)
+
+    def _gather_and_compare(self, windows: Tensor, last: int) -> dict[str, Tensor]:
+        change = self.neck.change_at(windows, self.start, self.step, self.num_gathered)
         gathered = windows[..., self.start : last + 1 : self.step]
         return {
             **self.head.loss(gathered + change),
             'tanh_alpha': self.neck.gate.detach().mean(),
-            'modulation': (
-                change.detach().float().norm(dim=1) / gathered.norm(dim=1).clamp_min(1e-12)
-            ).mean(),
+            'modulation': _ratio(change.detach(), gathered),
         }
 
     def predict(self, features: Tensor, data_samples: list, mask: Tensor | None) -> list:
@@ -109,3 +118,8 @@ class SoLaPretrainer(BaseModel):
             length = features.shape[-1] if mask is None else int(mask[i].sum())
             sample.set_field(features[i, :, :length], 'sola_feature')
         return data_samples
+
+
+def _ratio(change: Tensor, features: Tensor) -> Tensor:
+    """How long a change ``(B, C, S)`` is in units of the features it changes, on average."""
+    return (change.float().norm(dim=1) / features.norm(dim=1).clamp_min(1e-12)).mean()

@@ -1,0 +1,194 @@
+"""All snippets of a data set in one place, from which whole batches of windows are gathered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+from tqdm import tqdm
+
+from mmsola.atomic import replacing
+from mmsola.datasets.cache_folder import cache_folder
+from mmsola.datasets.feature_errors import feature_error
+from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.free_memory import free_memory
+from mmsola.datasets.samplers import window_start
+
+DTYPES = ('float32', 'float16')
+_READ_THREADS = 4
+_READ_AHEAD = 64  # videos between the reading threads and the bank
+_BAR_DELAY_SEC = 2
+_POLL_SEC = 0.2
+
+
+class FeatureBank:
+    """Snippet features of many videos, one after another in one tensor.
+
+    Windows of an epoch are gathered where the features lie, without a loader, a file or a copy from
+    the host in the way. It lies on the GPU if there is one and it fits, else in the host's memory.
+    What does not fit there either is a memory-mapped file, made once and used again by later runs.
+
+    Args:
+        videos: Store and name of each video.
+        dtype: ``'float32'`` is what the loader would give; ``'float16'`` takes half the memory.
+        device: ``'auto'`` (the GPU if there is one), or a device.
+        memory_share: The bank may take this share of what is free, shared among the processes of
+            this machine on a CPU; 0 always maps a file.
+        spill_dir: Where a memory-mapped file goes; None is ``${MMSOLA_CACHE:-~/.cache/mmsola}``.
+
+    Raises:
+        FeatureError: A value does not fit into ``dtype``, or the file does not fit onto its disk.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[tuple[FeatureStore, str]],
+        dtype: str = 'float32',
+        device: str | torch.device = 'auto',
+        memory_share: float = 0.8,
+        spill_dir: str | None = None,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f'FeatureBank: dtype is one of {DTYPES}, got {dtype!r}.')
+        if not 0 <= memory_share <= 1:
+            raise ValueError(f'FeatureBank: memory_share lies in [0, 1], got {memory_share}.')
+        if device == 'auto':
+            device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.device = torch.device(device)
+        shapes = [store.shape(name) for store, name in videos]
+        widths = sorted({width for _, width in shapes})
+        if len(widths) != 1:
+            raise ValueError(
+                f'FeatureBank: one bank holds features of one width, found {widths} channels.'
+            )
+        self.num_snippets = np.array([length for length, _ in shapes], np.int64)
+        self.first = np.concatenate([[0], self.num_snippets.cumsum()[:-1]])
+        size = (int(self.num_snippets.sum()), widths[0])
+        num_bytes = size[0] * size[1] * np.dtype(dtype).itemsize
+        self.path: Path | None = None
+        if num_bytes <= memory_share * free_memory(self.device):
+            self.values = torch.empty(size, dtype=getattr(torch, dtype), device=self.device)
+            self._fill(self.values, videos)
+            where = str(self.device)
+        else:
+            self.path = _spill_path(videos, dtype, spill_dir)
+            self.values = self._mapped(videos, size, dtype, num_bytes)
+            where = f'memory-mapped from {self.path}: too large for memory'
+        print_log(
+            f'Feature bank: {len(videos)} videos, {size[0]} snippets, '
+            f'{num_bytes / 1e9:.2f} GB of {dtype}, {where}.',
+            'current',
+        )
+
+    def windows(self, video: np.ndarray, place: np.ndarray, window: int) -> Tensor:
+        """One window of each of these videos.
+
+        Args:
+            video: ``(B,)`` indices of videos.
+            place: ``(B,)`` in [0, 1): where the window lies, 0 at the beginning.
+            window: Its length in snippets.
+
+        Returns:
+            ``(B, C, window)`` in float32, on the bank's device if it lies there.
+        """
+        start = window_start(place, self.num_snippets[video], window)
+        first = torch.from_numpy(self.first[video] + start).to(self.values.device)
+        num_snippets, num_channels = self.values.shape
+        # each row is a whole window, which begins where the row before it has its second snippet
+        every_window = self.values.as_strided(
+            (num_snippets - window + 1, window * num_channels), (num_channels, 1)
+        )
+        gathered = every_window.index_select(0, first).to(self.device).float()
+        return gathered.unflatten(1, (window, num_channels)).transpose(1, 2)
+
+    def __deepcopy__(self, memo: dict) -> FeatureBank:
+        return self  # never written to after it is filled
+
+    def _mapped(
+        self,
+        videos: Sequence[tuple[FeatureStore, str]],
+        size: tuple[int, int],
+        dtype: str,
+        num_bytes: int,
+    ) -> Tensor:
+        """The file, which one process of each machine makes while the others wait for it."""
+        assert self.path is not None
+        if os.environ.get('LOCAL_RANK', '0') == '0':
+            if not self.path.exists():
+                self._write(videos, size, dtype, num_bytes)
+        else:
+            while not self.path.exists():
+                time.sleep(_POLL_SEC)
+        # copy-on-write, since torch takes no read-only arrays; nobody writes to it
+        return torch.from_numpy(np.load(self.path, mmap_mode='c', allow_pickle=False))
+
+    def _write(
+        self,
+        videos: Sequence[tuple[FeatureStore, str]],
+        size: tuple[int, int],
+        dtype: str,
+        num_bytes: int,
+    ) -> None:
+        assert self.path is not None
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.path.parent).free
+        if num_bytes > free:
+            raise feature_error(
+                f'{self.path.parent}: {free / 1e9:.1f} GB of disk are free for the feature bank',
+                f'{num_bytes / 1e9:.1f} GB, since it does not fit into memory',
+                "name a larger disk, bank=dict(spill_dir=...), halve it, bank=dict(dtype='float16'"
+                '), or do without, bank=None',
+            )
+        with replacing(self.path) as partial:
+            values = np.lib.format.open_memmap(partial, 'w+', np.dtype(dtype), size)
+            self._fill(torch.from_numpy(values), videos)
+            values.flush()
+
+    def _fill(self, values: Tensor, videos: Sequence[tuple[FeatureStore, str]]) -> None:
+        with ThreadPoolExecutor(_READ_THREADS) as threads:
+            ahead = [threads.submit(store.read, name) for store, name in videos[:_READ_AHEAD]]
+            bar = tqdm(
+                range(len(videos)),
+                'Filling the feature bank',
+                unit='video',
+                delay=_BAR_DELAY_SEC,
+                leave=False,
+                file=sys.stderr,
+                disable=os.environ.get('RANK', '0') != '0',
+            )
+            for i in bar:
+                feature = torch.from_numpy(ahead[i % _READ_AHEAD].result())
+                if i + _READ_AHEAD < len(videos):
+                    store, name = videos[i + _READ_AHEAD]
+                    ahead[i % _READ_AHEAD] = threads.submit(store.read, name)
+                if values.dtype == torch.float16 and not feature.half().isfinite().all():
+                    store, name = videos[i]
+                    raise feature_error(
+                        f'{store.path(name)}: holds {feature.abs().max():.6g}',
+                        'values up to 65504, for a feature bank in half precision',
+                        "set bank=dict(dtype='float32'), or normalise the features",
+                    )
+                begin = int(self.first[i])
+                values[begin : begin + len(feature)] = feature.to(values.device)
+
+
+def _spill_path(
+    videos: Sequence[tuple[FeatureStore, str]], dtype: str, spill_dir: str | None
+) -> Path:
+    """A name that changes with the files and how they are read."""
+    digest = hashlib.sha256(dtype.encode())
+    for store, name in videos:
+        digest.update(json.dumps([store.settings(), name, store.stamp(name)]).encode())
+    folder = Path(spill_dir).expanduser() if spill_dir else cache_folder() / 'banks'
+    return folder / f'{digest.hexdigest()[:24]}.npy'
