@@ -7,19 +7,18 @@ feature store's business. Nothing here ever unpickles: feature files come from s
 
 from __future__ import annotations
 
-import functools
 import io
-import math
-import mmap
 import os
 import pickle
 import zipfile
 import zlib
-from typing import Any, BinaryIO, Literal
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
 
+from mmsola.datasets import array_cache
 from mmsola.datasets.feature_errors import (
     FeatureError,
     dtype_error,
@@ -27,6 +26,7 @@ from mmsola.datasets.feature_errors import (
     pickled_error,
     truncated_error,
 )
+from mmsola.datasets.npy_file import map_npy, npy_header
 
 
 class Container:
@@ -65,9 +65,10 @@ class Folder(Container):
 
     suffix = ''
 
-    def __init__(self, root: str, entry: str | None = None) -> None:
+    def __init__(self, root: str, entry: str | None = None, cache: bool = False) -> None:
         self.root = root
         self.entry = entry
+        self.cache = cache
 
     def keys(self) -> list[str]:
         return files_by_suffix(self.root).get(self.suffix, [])
@@ -97,6 +98,15 @@ class Folder(Container):
             )
         return stream
 
+    def once(self, key: str, parse: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array of a file that is slow to read, from the cache if it has been read before."""
+        stamp = self.stamp(key)
+        if not self.cache or stamp is None:
+            return parse()
+        return array_cache.load_or_parse(
+            (os.path.abspath(self.path(key)), self.entry), stamp, parse
+        )
+
     def select(self, key: str, entries: list[str]) -> str:
         """The entry to take from a file that holds several arrays."""
         if self.entry is None and len(entries) == 1:
@@ -120,20 +130,11 @@ class NpyFolder(Folder):
     def open(self, key: str) -> np.ndarray:
         path = self.path(key)
         with self.opened(key) as stream:
-            shape, is_fortran, dtype = _npy_header(stream, path, _NPY_MEND.format(path=path))
-            offset = stream.tell()
-            size = math.prod(shape) * dtype.itemsize
-            held = os.fstat(stream.fileno()).st_size - offset
-            if not 0 <= size <= held:
-                raise truncated_error(path, f'{held} of the {size} bytes that shape {shape} takes')
-            # The map lives as long as the array does, a window read; it needs no open file.
-            values = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        order: Literal['C', 'F'] = 'F' if is_fortran else 'C'
-        return np.ndarray(shape, dtype, values, offset, order=order)
+            return map_npy(stream, path, _NPY_MEND.format(path=path))
 
 
 class NpzFolder(Folder):
-    """``.npz``: read whole, since its arrays may be compressed."""
+    """``.npz``: read whole, since its arrays may be compressed; once, where a cache keeps them."""
 
     suffix = '.npz'
 
@@ -141,7 +142,7 @@ class NpzFolder(Folder):
         return self._member(key, with_values=False)
 
     def open(self, key: str) -> np.ndarray:
-        return self._member(key, with_values=True)
+        return self.once(key, lambda: self._member(key, with_values=True))
 
     def _member(self, key: str, with_values: bool) -> Any:
         path = self.path(key)
@@ -151,7 +152,7 @@ class NpzFolder(Folder):
                     entries = [name[:-4] for name in archive.namelist() if name.endswith('.npy')]
                     entry = self.select(key, entries)
                     with archive.open(f'{entry}.npy') as member:
-                        shape, _, dtype = _npy_header(member, path, _NPZ_MEND.format(path=path))
+                        shape, _, dtype = npy_header(member, path, _NPZ_MEND.format(path=path))
                     if not with_values:
                         return shape, dtype
                     with archive.open(f'{entry}.npy') as member:
@@ -199,7 +200,10 @@ class PtFolder(Folder):
 
 
 class CsvFolder(Folder):
-    """``.csv`` as MMAction2 and CUHK write it: text, read whole, with or without a header row."""
+    """``.csv`` as MMAction2 and CUHK write it: text, with or without a header row.
+
+    Read whole and parsed, which takes a hundred times as long as npy; once, where a cache keeps it.
+    """
 
     suffix = '.csv'
 
@@ -217,6 +221,9 @@ class CsvFolder(Folder):
         return (len(lines), columns.pop() + 1 if columns else 0), np.dtype(np.float32)
 
     def open(self, key: str) -> np.ndarray:
+        return self.once(key, lambda: self._parsed(key))
+
+    def _parsed(self, key: str) -> np.ndarray:
         rows = self._rows(key)
         if not rows:
             return np.empty((0, 0), np.float32)
@@ -289,38 +296,6 @@ _PT_MEND = (
     'python -c "import torch; p = {path!r}; '
     'torch.save(torch.as_tensor(torch.load(p, weights_only=False)).float(), p)"'
 )
-
-
-def _npy_header(stream: Any, path: str, mend: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and dtype at the start of an npy stream, which is left at the first value."""
-    magic = stream.read(8)
-    if magic[:1] == b'\x80':  # first byte of every pickle since protocol 2
-        raise pickled_error(path, mend)
-    if magic[:6] != b'\x93NUMPY'[: len(magic)]:
-        raise feature_error(
-            f'{path}: is no npy file (it begins with {magic!r})',
-            'a file written by np.save',
-            'correct the suffix of the file, or write it again with np.save',
-        )
-    length = stream.read(2 if magic[6:7] == b'\x01' else 4)
-    header = length + stream.read(int.from_bytes(length, 'little'))
-    try:
-        shape, is_fortran, dtype = _parsed_npy_header(header, len(length))
-    except (ValueError, SyntaxError) as error:
-        raise truncated_error(path, f'its header cannot be read: {error}') from error
-    if dtype.hasobject:
-        raise pickled_error(path, mend)
-    return shape, is_fortran, dtype
-
-
-# Parsing takes longer than reading a window, and videos of equal length have equal headers.
-@functools.lru_cache(maxsize=4096)
-def _parsed_npy_header(header: bytes, length_bytes: int) -> tuple[tuple[int, ...], bool, np.dtype]:
-    is_first_version = length_bytes == 2
-    parse = (
-        npy_format.read_array_header_1_0 if is_first_version else npy_format.read_array_header_2_0
-    )
-    return parse(io.BytesIO(header))
 
 
 def _is_header_row(row: bytes) -> bool:

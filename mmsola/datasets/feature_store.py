@@ -27,7 +27,7 @@ _NAMED = 5  # bad videos that a message describes before it only counts
 class FeatureStore:
     """Snippet features of many videos: a folder with one file a video, or one HDF5 file.
 
-    Window reads touch only their own bytes in npy, pt and HDF5; npz and csv are read whole.
+    Window reads touch only their own bytes in npy, pt and HDF5; npz and csv are read whole once.
     Can be pickled and forked to DataLoader workers at any time.
 
     Args:
@@ -41,6 +41,8 @@ class FeatureStore:
             ``'v_{name}'`` or ``'{name}_rgb'``. Files that do not match are not seen.
         entry: Which array to take where a file (npz, pt) or a video's group (HDF5) holds several.
         num_channels: C. If None, the check takes what most videos have.
+        cache: Keep csv and npz as npy in ``${MMSOLA_CACHE:-~/.cache/mmsola}`` when they are first
+            read; it takes as much disk as npy does.
 
     Raises:
         FeatureError: There are no such features at ``root``.
@@ -54,6 +56,7 @@ class FeatureStore:
         file_name: str = '{name}',
         entry: str | None = None,
         num_channels: int | None = None,
+        cache: bool = True,
     ) -> None:
         if layout not in ('TC', 'CT'):
             raise feature_error(
@@ -73,7 +76,7 @@ class FeatureStore:
         self.file_name = file_name
         self.entry = entry
         self.num_channels = num_channels
-        self._container = open_container(self.root, format, entry)
+        self._container = open_container(self.root, format, entry, cache)
         self._names: list[str] | None = None
         self._checked_shapes: dict[str, tuple[int, int]] = {}
 

@@ -11,8 +11,10 @@ from mmsola.datasets.hdf5_container import Hdf5File
 FORMATS = ('auto', *FOLDER_FORMATS, 'hdf5')
 
 
-def open_container(root: str, format: str, entry: str | None) -> Container:
+def open_container(root: str, format: str, entry: str | None, cache: bool = False) -> Container:
     """The container at ``root``; with ``format='auto'`` of the one kind that is found there.
+
+    With ``cache``, csv and npz are parsed once and kept as npy.
 
     Raises:
         FeatureError: Nothing is there, or nothing of that format, or several formats are.
@@ -64,7 +66,7 @@ def open_container(root: str, format: str, entry: str | None) -> Container:
             'entry with npz, pt or hdf5 only',
             'leave out entry',
         )
-    return FOLDER_FORMATS[chosen](root, entry)
+    return FOLDER_FORMATS[chosen](root, entry, cache)
 
 
 def _open_hdf5(root: str, format: str, entry: str | None) -> Hdf5File:

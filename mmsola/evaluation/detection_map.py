@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from mmsola.evaluation.temporal_iou import ROUNDING, temporal_iou
+from mmsola.evaluation.temporal_iou import ROUNDING, paired_iou
 
 
 @dataclass(frozen=True)
@@ -36,61 +37,91 @@ def average_precision(
     is that of the file here and an unstable sort's there.
     """
     thresholds = np.asarray(tiou_thresholds, float)
-    classes = sorted({label for video in ground_truth.values() for label in video.labels})
-    index = {label: i for i, label in enumerate(classes)}
-    num_segments = np.zeros(len(classes), int)
-    scores: list[list[np.ndarray]] = [[] for _ in classes]
-    hits: list[list[np.ndarray]] = [[] for _ in classes]
-    for name, truth in ground_truth.items():
-        truth_class = np.array([index[label] for label in truth.labels], int)
-        num_segments += np.bincount(truth_class, minlength=len(classes))
-        found = detections.get(name)
-        if found is None or not len(found.segments):
-            continue
-        assert found.scores is not None
-        found_class = np.array([index.get(label, -1) for label in found.labels])
-        for i in np.unique(found_class[found_class >= 0]):
-            of_class = np.flatnonzero(found_class == i)
-            of_class = of_class[np.argsort(-found.scores[of_class], kind='stable')]
-            wanted = truth.segments[truth_class == i]
-            scores[i].append(found.scores[of_class])
-            hits[i].append(_hits(found.segments[of_class], wanted, thresholds))
+    labels = sorted({label for video in ground_truth.values() for label in video.labels})
+    class_of = _ClassIndex((label, i) for i, label in enumerate(labels))
+    names = list(ground_truth)
+    truth = _Flat([ground_truth[name] for name in names], class_of)
+    found = _Flat([detections.get(name, _NOTHING) for name in names], class_of)
+    found.keep(found.label >= 0)
+    # by class, then from the best score down; ties stay in the order of the file
+    found.keep(np.lexsort((-found.score, found.label)))
+    hits = _hits(found, truth, len(labels), thresholds - ROUNDING)
+    begin = np.searchsorted(found.label, np.arange(len(labels) + 1))
+    num_segments = np.bincount(truth.label, minlength=len(labels))
     return {
-        label: _interpolated(scores[i], hits[i], num_segments[i], len(thresholds))
-        for i, label in enumerate(classes)
+        label: np.array([_area(hit[begin[i] : begin[i + 1]], num_segments[i]) for hit in hits])
+        for i, label in enumerate(labels)
     }
 
 
-def _hits(detections: np.ndarray, segments: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Whether each detection ``(N, 2)``, best first, finds a free segment; ``(thresholds, N)``."""
-    hits = np.zeros((len(thresholds), len(detections)), bool)
-    if not len(segments):
-        return hits
-    overlap = temporal_iou(detections, segments)
-    thresholds = thresholds - ROUNDING
-    if len(segments) == 1:  # the first one that is good enough
-        good = overlap[:, 0] >= thresholds[:, None]
-        hits[np.arange(len(thresholds)), good.argmax(axis=1)] = good.any(axis=1)
-        return hits
-    free = np.ones((len(thresholds), len(segments)), bool)
-    every = np.arange(len(thresholds))
-    for k in np.flatnonzero(overlap.max(axis=1) >= thresholds.min()):
-        open_to = np.where(free, overlap[k], -1.0)
-        best = open_to.argmax(axis=1)
-        hits[:, k] = open_to[every, best] >= thresholds
-        free[every[hits[:, k]], best[hits[:, k]]] = False
+_NOTHING = LabelledSegments(np.zeros((0, 2)), [], np.zeros(0))
+
+
+class _ClassIndex(dict):
+    """Indices of the annotated classes; any other class is -1."""
+
+    def __missing__(self, label: str) -> int:
+        return -1
+
+
+class _Flat:
+    """The segments of many videos as arrays, one row a segment."""
+
+    def __init__(self, videos: Sequence[LabelledSegments], class_of: _ClassIndex) -> None:
+        sizes = [len(video.labels) for video in videos]
+        every_label = chain.from_iterable(video.labels for video in videos)
+        self.video = np.repeat(np.arange(len(videos)), sizes)
+        self.label = np.fromiter(map(class_of.__getitem__, every_label), int, sum(sizes))
+        self.segment = np.concatenate([np.reshape(v.segments, (-1, 2)) for v in videos])
+        self.score = np.concatenate(
+            [np.zeros(len(v.labels)) if v.scores is None else v.scores for v in videos]
+        )
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Take these rows, in this order."""
+        self.video, self.label = self.video[rows], self.label[rows]
+        self.segment, self.score = self.segment[rows], self.score[rows]
+
+
+def _hits(found: _Flat, truth: _Flat, num_classes: int, thresholds: np.ndarray) -> np.ndarray:
+    """Whether each detection finds a free segment of its video and class; ``(thresholds, N)``.
+
+    Detections come from the best score down. A group is what one video has of one class; groups
+    with equally many segments are dealt with together, their n-th detections at once.
+    """
+    hits = np.zeros((len(thresholds), len(found.label)), bool)
+    group_of_truth = truth.video * num_classes + truth.label
+    order = np.argsort(group_of_truth, kind='stable')
+    groups, first, sizes = np.unique(group_of_truth[order], return_index=True, return_counts=True)
+    wanted = found.video * num_classes + found.label
+    group = np.minimum(np.searchsorted(groups, wanted), len(groups) - 1)
+    rows_with_truth = np.flatnonzero(groups[group] == wanted)
+    size_of_row = sizes[group[rows_with_truth]]
+    for size in np.unique(size_of_row):
+        rows = rows_with_truth[size_of_row == size]
+        segments = truth.segment[order[first[group[rows]][:, None] + np.arange(size)]]
+        overlap = paired_iou(found.segment[rows][:, None], segments)
+        near = overlap.max(axis=1) >= thresholds.min()
+        rows, overlap = rows[near], overlap[near]
+        members, member = np.unique(group[rows], return_inverse=True)
+        by_member = np.argsort(member, kind='stable')  # within one, still from the best score down
+        counts = np.bincount(member, minlength=len(members))
+        turn = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
+        free = np.ones((len(members), len(thresholds), size), bool)
+        in_turn = by_member[np.argsort(turn, kind='stable')]
+        for now in np.split(in_turn, np.bincount(turn).cumsum()[:-1]) if len(rows) else ():
+            open_to = np.where(free[member[now]], overlap[now][:, None], -1.0)
+            best = open_to.argmax(axis=2)
+            hit = np.take_along_axis(open_to, best[..., None], axis=2)[..., 0] >= thresholds
+            hits[:, rows[now]] = hit.T
+            at, threshold = np.nonzero(hit)
+            free[member[now][at], threshold, best[at, threshold]] = False
     return hits
 
 
-def _interpolated(
-    scores: list[np.ndarray], hits: list[np.ndarray], num_segments: int, num_thresholds: int
-) -> np.ndarray:
-    if not scores:
-        return np.zeros(num_thresholds)
-    order = np.argsort(-np.concatenate(scores), kind='stable')
-    hit = np.concatenate(hits, axis=1)[:, order]
-    true = hit.cumsum(axis=1)
-    precision = true / np.arange(1, hit.shape[1] + 1)
-    # the best precision at this recall or any greater one
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (best * hit).sum(axis=1) / num_segments
+def _area(hit: np.ndarray, num_segments: int) -> float:
+    """Area under interpolated precision over recall, of detections from the best score down."""
+    place = np.flatnonzero(hit)
+    # precision rises at hits only, so the best one at this recall or any greater is at a hit
+    precision = np.arange(1, len(place) + 1) / (place + 1)
+    return float(np.maximum.accumulate(precision[::-1]).sum() / num_segments)

@@ -9,14 +9,20 @@ ROUNDING = 1e-9
 
 
 def temporal_iou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of ``(N, 2)`` with ``(M, 2)`` segments; ``(N, M)`` in float64.
+    """Intersection over union of ``(N, 2)`` with ``(M, 2)`` segments; ``(N, M)`` in float64."""
+    return paired_iou(segments[:, None], others[None])
+
+
+def paired_iou(segments: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of each segment ``(..., 2)`` with its partner, broadcast.
 
     A segment of no length overlaps itself entirely and nothing else at all; such annotations exist.
     """
-    start = np.maximum(segments[:, None, 0], others[None, :, 0])
-    end = np.minimum(segments[:, None, 1], others[None, :, 1])
+    start = np.maximum(segments[..., 0], others[..., 0])
+    end = np.minimum(segments[..., 1], others[..., 1])
     intersection = np.maximum(end - start, 0.0)
-    union = (segments[:, 1] - segments[:, 0])[:, None] + (others[:, 1] - others[:, 0])
-    union = union - intersection
-    same = (union == 0) & (start == end)
-    return np.where(union > 0, intersection / np.where(union > 0, union, 1), same)
+    union = (segments[..., 1] - segments[..., 0]) + (others[..., 1] - others[..., 0]) - intersection
+    is_long = union > 0
+    if is_long.all():
+        return intersection / union
+    return np.where(is_long, intersection / np.where(is_long, union, 1), start == end)

@@ -1,0 +1,58 @@
+"""Arrays that are slow to read, kept as npy: parsed once, mapped into memory ever after.
+
+In ``${MMSOLA_CACHE:-~/.cache/mmsola}`` below ``arrays/``. It only ever saves time: what cannot be
+read there is parsed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import glob
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmsola.atomic import replacing
+from mmsola.datasets.cache_folder import cache_folder
+from mmsola.datasets.feature_errors import FeatureError
+from mmsola.datasets.npy_file import map_npy
+
+
+def load_or_parse(
+    source: tuple[str, str | None], stamp: tuple[int, int], parse: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """The array of a file.
+
+    Args:
+        source: Absolute path of the file, and which of its arrays.
+        stamp: Size in bytes and mtime in ns; another stamp is another content.
+        parse: Reads the file itself.
+    """
+    digest = hashlib.sha256(repr(source).encode()).hexdigest()[:32]
+    folder = f'{cache_folder()}/arrays/{digest[:2]}'
+    path = f'{folder}/{digest[2:]}-{stamp[0]}-{stamp[1]}.npy'
+    with contextlib.suppress(OSError, FeatureError), open(path, 'rb') as stream:
+        return map_npy(stream, path, mend='')
+    array = parse()
+    try:
+        with replacing(path) as partial:
+            np.save(partial, array)
+        for other in glob.glob(f'{glob.escape(folder)}/{digest[2:]}-*.npy'):
+            if other != path:  # what the file held before
+                Path(other).unlink(missing_ok=True)
+    except OSError as error:
+        _say_unwritable(cache_folder(), str(error))
+    return array
+
+
+@functools.lru_cache(maxsize=1)
+def _say_unwritable(folder: Path, error: str) -> None:
+    print_log(
+        f'{folder}: cannot keep parsed features ({error}), so they are parsed at every read. Set '
+        'MMSOLA_CACHE to a folder with space, or convert them to npy once.',
+        'current',
+    )
