@@ -106,12 +106,13 @@ class BMN(SnippetNeckMixin, StockBMN):
         end = self.x_1d_e(base).squeeze(1)
         matching = self._boundary_matching(base.device)
         conv3d, conv2d = self.x_3d_p[0], self.x_2d_p[0]
-        columns = torch.relu(matching(self.x_1d_p(base), conv3d))
+        blocks = torch.relu(matching(self.x_1d_p(base), conv3d))
         # a convolution of width 1 sees one proposal at a time, so it can stay on the columns too
-        columns = torch.relu(
-            torch.nn.functional.linear(columns, conv2d.weight.flatten(1), conv2d.bias)
+        weights = conv2d.weight.flatten(1).chunk(len(blocks), dim=1)
+        mixed = sum(
+            torch.nn.functional.linear(block, weight) for block, weight in zip(blocks, weights)
         )
-        features = matching.to_map(columns).contiguous(memory_format=torch.channels_last)
+        features = matching.to_map(torch.relu(mixed + conv2d.bias))
         return self.x_2d_p[2:](features), start, end
 
     def _boundary_matching(self, device: torch.device) -> BoundaryMatching:

@@ -7,6 +7,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+_BLOCK_CHANNELS = 256  # 3,200 rows of it are 3 MB
+
 
 class BoundaryMatching:
     """What ``relu(conv3d(x @ sample_mask))`` of MMAction2's BMN computes, without the huge middle.
@@ -37,22 +39,29 @@ class BoundaryMatching:
         self.sampling_transposed = _csr(row, column, share, (size, self.num_columns))
 
     def __call__(self, x: Tensor, conv: nn.Conv3d) -> Tensor:
-        """Apply to ``x`` ``(B, C, T)``; returns ``(columns, B, O)`` before any activation."""
+        """Apply to ``x`` ``(B, C, T)`` before any activation.
+
+        Returns:
+            ``(blocks, B, columns, O / blocks)``, the output channels in blocks.
+        """
         batch_size, channels, num_positions = x.shape
         out_channels, num_samples = conv.weight.shape[0], conv.weight.shape[2]
+        width = next(w for w in (_BLOCK_CHANNELS, out_channels) if out_channels % w == 0)
         with torch.autocast(x.device.type, enabled=False):  # no sparse product in half precision
             weight = conv.weight.float().reshape(out_channels, channels, num_samples)
-            flat = x.float().permute(2, 0, 1).reshape(num_positions * batch_size, channels)
-            mixed = flat @ weight.permute(1, 2, 0).reshape(channels, num_samples * out_channels)
-            mixed = mixed.reshape(num_positions, batch_size, num_samples, out_channels)
-            mixed = mixed.permute(2, 0, 1, 3).reshape(num_samples * num_positions, -1)
+            weight = weight.permute(1, 2, 0).reshape(channels, num_samples * out_channels)
+            mixed = x.float().transpose(1, 2).reshape(-1, channels) @ weight
+            mixed = mixed.reshape(batch_size, num_positions, num_samples, -1, width)
+            mixed = mixed.permute(3, 0, 2, 1, 4).reshape(-1, num_samples * num_positions, width)
             sampled = _SparseProduct.apply(mixed, self.sampling, self.sampling_transposed)
-            sampled = sampled.reshape(self.num_columns, batch_size, out_channels)
-            return sampled if conv.bias is None else sampled + conv.bias.float()
+            sampled = sampled.unflatten(0, (-1, batch_size))
+            if conv.bias is None:
+                return sampled
+            return sampled + conv.bias.float().reshape(-1, 1, 1, width)
 
     def to_map(self, columns: Tensor) -> Tensor:
-        """Lay columns ``(columns, B, O)`` out as the map ``(B, O, T, T)`` over length and start."""
-        spread = columns.index_select(0, self.column_of).permute(1, 2, 0)
+        """Lay columns ``(B, columns, O)`` out as the map ``(B, O, T, T)`` over length and start."""
+        spread = columns.index_select(1, self.column_of).transpose(1, 2)
         return spread.unflatten(-1, (self.temporal_dim, self.temporal_dim))
 
 
@@ -66,13 +75,24 @@ def _csr(row: Tensor, column: Tensor, value: Tensor, size: tuple[int, int]) -> T
 
 
 class _SparseProduct(torch.autograd.Function):
-    """``sampling @ x`` for a fixed sampling, whose transpose is at hand for the gradient."""
+    """``sampling @ block`` of each block, for a fixed sampling whose transpose is at hand.
+
+    Blocks ``(N, rows, channels)`` that fit into a processor's cache take a third of the time of one
+    wide product, whose rows are fetched from memory again for every proposal that they are part of.
+    """
 
     @staticmethod
-    def forward(ctx, x: Tensor, sampling: Tensor, transposed: Tensor) -> Tensor:
+    def forward(ctx, blocks: Tensor, sampling: Tensor, transposed: Tensor) -> Tensor:
         ctx.transposed = transposed
-        return sampling @ x
+        return _products(sampling, blocks)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.transposed @ grad.contiguous(), None, None
+        return _products(ctx.transposed, grad.contiguous()), None, None
+
+
+def _products(matrix: Tensor, blocks: Tensor) -> Tensor:
+    product = blocks.new_empty(len(blocks), len(matrix), blocks.shape[-1])
+    for out, block in zip(product, blocks):
+        torch.mm(matrix, block, out=out)
+    return product
