@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -112,15 +113,27 @@ def export_features(
     for store in stores:
         store.check()
     todo = [name for name in owner if not place.has(name)]
-    for name in tqdm(todo, desc='SoLa features', unit='video'):
-        feature = torch.from_numpy(owner[name].read(name)).to(device)
-        with torch.inference_mode(), np.errstate(over='ignore'):  # told below, with its video
-            array = neck(feature.T[None])[0].T.cpu().numpy().astype(dtype)
-        if not np.isfinite(array).all():
-            raise ExportError(
-                f'{name}: its SoLa feature does not fit into {dtype}; export as float32.'
-            )
-        place.save(name, array)
+    # one thread reads the next video and one writes the last while this one is computed
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        ahead = [reader.submit(owner[name].read, name) for name in todo[:1]]
+        written: Future | None = None
+        for name, following in zip(
+            tqdm(todo, desc='SoLa features', unit='video'), [*todo[1:], None]
+        ):
+            feature = torch.from_numpy(ahead.pop().result()).to(device)
+            if following is not None:
+                ahead.append(reader.submit(owner[following].read, following))
+            with torch.inference_mode(), np.errstate(over='ignore'):  # told below, with its video
+                array = neck(feature.T[None])[0].T.cpu().numpy().astype(dtype)
+            if not np.isfinite(array).all():
+                raise ExportError(
+                    f'{name}: its SoLa feature does not fit into {dtype}; export as float32.'
+                )
+            if written is not None:
+                written.result()  # what went wrong there is raised here
+            written = writer.submit(place.save, name, array)
+        if written is not None:
+            written.result()
     place.finish(list(owner))
     _write_json(place.manifest, {**content, 'complete': True, 'num_videos': len(owner)})
     return {'written': len(todo), 'kept': len(owner) - len(todo)}
