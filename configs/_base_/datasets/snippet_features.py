@@ -18,7 +18,9 @@ train_dataloader = dict(
     persistent_workers=False,
     sampler=dict(type='SnippetWindowSampler', shuffle=True),
     # videos of `window` snippets or fewer are left out, as published
-    dataset=dict(type='SnippetFeatureDataset', pipeline=window_pipeline, bank=dict(dtype='float32')),
+    dataset=dict(
+        type='SnippetFeatureDataset', pipeline=window_pipeline, bank=dict(dtype='float32')
+    ),
 )
 val_dataloader = dict(
     batch_size=16,

@@ -117,7 +117,9 @@ class BMN(SnippetNeckMixin, StockBMN):
 
     def _boundary_matching(self, device: torch.device) -> BoundaryMatching:
         if self._matching is None or self._matching.column_of.device != device:
-            self._matching = BoundaryMatching(self.sample_mask.to(device), self.num_samples)
+            # made in inference, it must still be fit for training
+            with torch.inference_mode(False):
+                self._matching = BoundaryMatching(self.sample_mask.to(device), self.num_samples)
         return self._matching
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:

@@ -42,11 +42,13 @@ class SimilarityMatchingLoss(nn.Module):
 
     def target(self, num: int, device: torch.device | str | None = None) -> Tensor:
         """Target TSM of ``num`` evenly gathered snippets, ``(num, num)``, in [0.5, 1]."""
-        return _target(num, self.coef, torch.device(device or 'cpu'))
+        make = _target if torch.compiler.is_compiling() else _remembered_target
+        return make(num, self.coef, torch.device(device or 'cpu'))
 
     def floor(self, num: int, device: torch.device | str | None = None) -> Tensor:
         """The smallest value the loss can take: the target's mean entropy (scalar)."""
-        return self.loss_weight * _entropy(num, self.coef, self.eps, torch.device(device or 'cpu'))
+        make = _entropy if torch.compiler.is_compiling() else _remembered_entropy
+        return self.loss_weight * make(num, self.coef, self.eps, torch.device(device or 'cpu'))
 
     def constant_guess_kl(self, num: int) -> float:
         """Loss above its floor of the best guess that looks at nothing: the target's mean."""
@@ -63,9 +65,7 @@ class SimilarityMatchingLoss(nn.Module):
             return self.loss_weight * F.binary_cross_entropy(probability, target)
 
 
-# The target is the same at every step, and small kernels are what a fast GPU waits for. What is
-# remembered must be fit for training, whatever mode it was first asked for in.
-@functools.lru_cache(maxsize=64)
+# What is remembered must be fit for training, whatever mode it was first asked for in.
 @torch.inference_mode(False)
 @torch.no_grad()
 def _target(num: int, coef: float, device: torch.device) -> Tensor:
@@ -75,10 +75,14 @@ def _target(num: int, coef: float, device: torch.device) -> Tensor:
     return torch.sigmoid(coef / interval.square())
 
 
-@functools.lru_cache(maxsize=64)
 @torch.inference_mode(False)
 @torch.no_grad()
 def _entropy(num: int, coef: float, eps: float, device: torch.device) -> Tensor:
     target = _target(num, coef, device)
     with torch.autocast(device.type, enabled=False):
         return F.binary_cross_entropy(target.clamp(eps, 1 - eps), target)
+
+
+# They are the same at every step, and a fast GPU waits for nothing as long as for small kernels.
+_remembered_target = functools.lru_cache(maxsize=64)(_target)
+_remembered_entropy = functools.lru_cache(maxsize=64)(_entropy)
