@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from mmsola.datasets import containers
 from mmsola.datasets.feature_store import FeatureError, FeatureStore
 
 CHANNELS = 5
@@ -595,6 +596,91 @@ def test_unwritable_cache_is_not_used(tmp_path, features, monkeypatch):
     (tmp_path / 'taken').touch()
     monkeypatch.setenv('MMSOLA_CACHE', str(tmp_path / 'taken'))
     FeatureStore(write(tmp_path, 'npy', features)).check()
+
+
+# --- arrays that are slow to read ----------------------------------------------------------------
+
+
+def never(*args, **kwargs):
+    raise AssertionError('read again')
+
+
+@pytest.fixture
+def slow(request, tmp_path, features):
+    """A folder of files that are parsed, and how to forbid that they are parsed again."""
+    root = write(tmp_path, request.param, features)
+    of_csv = (np, 'loadtxt')
+    of_npz = (containers.npy_format, 'read_array')
+    return root, of_csv if request.param == 'csv' else of_npz
+
+
+SLOW = pytest.mark.parametrize('slow', ['csv', 'npz'], indirect=True)
+
+
+@SLOW
+def test_a_parsed_file_is_not_parsed_again(slow, features, monkeypatch):
+    root, parser = slow
+    first = {name: FeatureStore(root).read(name) for name in features}
+    monkeypatch.setattr(*parser, never)
+    store = FeatureStore(root)
+    for name, array in first.items():
+        assert np.array_equal(store.read(name), array) and np.array_equal(array, features[name])
+        assert np.array_equal(store.read(name, 1, 3), array[1:3])
+        assert store.read(name).flags.writeable  # a copy: the cache is nobody's to write to
+
+
+@SLOW
+def test_a_changed_file_is_parsed_anew_and_the_old_array_dropped(slow, features, tmp_path):
+    root, _ = slow
+    FeatureStore(root).read('a')
+    (kept,) = (tmp_path / 'cache' / 'arrays').rglob('*.npy')
+    other = {'a': features['a'] + 1}
+    (tmp_path / 'other').mkdir()
+    fresh = write(tmp_path / 'other', slow_file(root).suffix[1:], other)
+    slow_file(root).write_bytes(slow_file(fresh).read_bytes())
+    os.utime(slow_file(root), ns=(1, 1))
+    assert np.array_equal(FeatureStore(root).read('a'), other['a'])
+    (now,) = (tmp_path / 'cache' / 'arrays').rglob('*.npy')
+    assert now != kept
+
+
+@SLOW
+@pytest.mark.parametrize('damage', [b'', b'nonsense', None])
+def test_a_damaged_cache_is_parsed_around(slow, features, tmp_path, damage):
+    root, _ = slow
+    FeatureStore(root).read('a')
+    (kept,) = (tmp_path / 'cache' / 'arrays').rglob('*.npy')
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    assert np.array_equal(FeatureStore(root).read('a'), features['a'])
+    assert kept.read_bytes() == whole
+
+
+@SLOW
+def test_without_a_cache_nothing_is_kept(slow, features, tmp_path):
+    root, _ = slow
+    assert np.array_equal(FeatureStore(root, cache=False).read('a'), features['a'])
+    assert not (tmp_path / 'cache').exists()
+
+
+@SLOW
+def test_an_unwritable_cache_is_said_once_and_read_around(
+    slow, features, tmp_path, log_lines, monkeypatch
+):
+    root, _ = slow
+    (tmp_path / f'taken {slow[1][1]}').touch()
+    monkeypatch.setenv('MMSOLA_CACHE', str(tmp_path / f'taken {slow[1][1]}'))
+    store = FeatureStore(root)
+    for name in [*features, *features]:
+        assert np.array_equal(store.read(name), features[name])
+    (line,) = (line for line in log_lines if 'cannot keep parsed features' in line)
+    assert 'MMSOLA_CACHE' in line
+
+
+def slow_file(root):
+    """The file of video a."""
+    (path,) = root.glob('a.*')
+    return path
 
 
 def test_a_first_csv_row_with_one_damaged_number_is_no_header(tmp_path):

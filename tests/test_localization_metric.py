@@ -125,9 +125,14 @@ def test_a_segment_of_no_length_overlaps_itself_only():
 # --- mAP ------------------------------------------------------------------------------------------
 
 
-def test_map_equals_mmaction2(tmp_path):
+@pytest.mark.parametrize(
+    ('num_videos', 'num_segments', 'num_proposals'),
+    [(15, (1, 7), 30), (4, (30, 90), 100)],
+    ids=['as ActivityNet', 'as THUMOS14'],
+)
+def test_map_equals_mmaction2(tmp_path, num_videos, num_segments, num_proposals):
     rng = np.random.default_rng(1)
-    truth, found = random_videos(rng, 15, (1, 7), 30)
+    truth, found = random_videos(rng, num_videos, num_segments, num_proposals)
     MMLogger.get_instance('test')
     database = {
         f'v_{name}': {  # of which MMAction2 cuts off two letters
@@ -165,6 +170,14 @@ def test_ground_truth_as_its_own_detections_is_perfect():
     figures = measure(truth, results)
     assert all(figures[key] == pytest.approx(100) for key in figures if key.startswith('mAP'))
     assert figures['AR@100'] == pytest.approx(100)
+
+
+def test_of_equal_scores_the_first_in_the_file_finds():
+    truth = {'a_1': ([[0, 10]], ['x'])}
+    good, wrong = [0, 10, 0.5], [50, 60, 0.5]
+    first = measure(truth, [result('a_1', [good, wrong], ['x', 'x'])])
+    last = measure(truth, [result('a_1', [wrong, good], ['x', 'x'])])
+    assert (first['mAP'], last['mAP']) == pytest.approx((100, 50))
 
 
 def test_a_segment_is_found_once():

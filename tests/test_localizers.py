@@ -133,6 +133,15 @@ def test_without_neck_it_is_the_stock_class(cfg):
 
 
 @ALL
+def test_a_model_that_predicted_first_can_be_trained(cfg):
+    """What is made once, at the first forward, must not belong to inference."""
+    ours, inputs = build(cfg), sequences(*[LENGTH] * 3)
+    with torch.inference_mode():
+        ours.eval()(inputs, samples(), 'predict')
+    sum(loss_of(ours, inputs, samples()).values()).backward()
+
+
+@ALL
 def test_gradients_are_those_of_the_stock_class(cfg):
     ours, theirs = build(cfg), stock(cfg)
     ours.load_state_dict(theirs.state_dict())

@@ -37,6 +37,20 @@ def sequence(num_snippets, batch=None, seed=1):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def test_a_compiled_loss_is_the_plain_one():
+    # aot_eager takes the same road as a compiling backend and needs no compiler
+    plain, compiled = pretrainer(), pretrainer(compile=dict(backend='aot_eager'))
+    windows = sequence(WINDOW, batch=4)
+    reports = [model(windows, mode='loss') for model in (plain, compiled)]
+    for key, value in reports[0].items():
+        assert_close(reports[1][key], value)
+    for report in reports:
+        report['loss'].backward()
+    for (name, one), other in zip(plain.named_parameters(), compiled.parameters()):
+        assert_close(other.grad, one.grad, msg=lambda text, name=name: f'{name}: {text}')
+    assert list(plain.state_dict()) == list(compiled.state_dict())
+
+
 # --- training -------------------------------------------------------------------------------------
 
 

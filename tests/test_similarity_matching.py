@@ -31,6 +31,16 @@ def random_cosine(batch=4, num=8, seed=2):
     return torch.rand(batch, num, num, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
+def test_a_target_first_asked_for_in_inference_can_be_trained_against():
+    coef = 11.5  # of no other test
+    with torch.inference_mode():
+        build_loss(coef=coef).floor(5)
+        build_loss(coef=coef)(random_cosine(num=5))
+    cosine = random_cosine(num=5).requires_grad_()
+    build_loss(coef=coef)(cosine).backward()
+    assert cosine.grad.abs().sum() > 0
+
+
 # --- the target -----------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ read there is parsed again.
 from __future__ import annotations
 
 import contextlib
-import functools
 import glob
 import hashlib
 from collections.abc import Callable
@@ -45,14 +44,18 @@ def load_or_parse(
             if other != path:  # what the file held before
                 Path(other).unlink(missing_ok=True)
     except OSError as error:
-        _say_unwritable(cache_folder(), str(error))
+        _say_unwritable(cache_folder(), error)
     return array
 
 
-@functools.lru_cache(maxsize=1)
-def _say_unwritable(folder: Path, error: str) -> None:
-    print_log(
-        f'{folder}: cannot keep parsed features ({error}), so they are parsed at every read. Set '
-        'MMSOLA_CACHE to a folder with space, or convert them to npy once.',
-        'current',
-    )
+_said_unwritable: set[Path] = set()
+
+
+def _say_unwritable(folder: Path, error: OSError) -> None:
+    if folder not in _said_unwritable:
+        _said_unwritable.add(folder)
+        print_log(
+            f'{folder}: cannot keep parsed features ({error}), so they are parsed at every read. '
+            'Set MMSOLA_CACHE to a folder with space, or convert them to npy once.',
+            'current',
+        )

@@ -107,7 +107,7 @@ class SnippetFeatureDataset(BaseActionDataset):
         super().full_init()
         if self.bank is None or self._bank is not None:
             return
-        self._window = self._window_of_bank()
+        self._bank_window = self._window_of_bank()
         infos = [self.get_data_info(i) for i in range(len(self))]
         videos = [(info['feature_store'], info['video_name']) for info in infos]
         self._bank = FeatureBank(videos, **self.bank)
@@ -126,7 +126,9 @@ class SnippetFeatureDataset(BaseActionDataset):
             )
         place = [getattr(index, 'place', None) for index in indices]
         place = [np.random.random() if each is None else each for each in place]
-        return [{'inputs': self._bank.windows(np.array(indices), np.array(place), self._window)}]
+        return [
+            {'inputs': self._bank.windows(np.array(indices), np.array(place), self._bank_window)}
+        ]
 
     def load_data_list(self) -> list[dict]:
         """Match annotations with features, check both, and list the videos."""

@@ -1,0 +1,312 @@
+"""A feature bank gives the windows that the pipeline reads, wherever it lies."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import threading
+from collections import namedtuple
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import DATA_SAMPLERS, DATASETS, MODELS
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+
+from mmsola.datasets import feature_bank, free_memory
+from mmsola.datasets.feature_bank import FeatureBank
+from mmsola.datasets.feature_errors import FeatureError
+from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.samplers import Draw
+from mmsola.engine.launch import build_runner
+
+WINDOW, CHANNELS, LENGTHS = 5, 3, (6, 40, 9, 17, 23, 11)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('MMSOLA_CACHE', str(tmp_path / 'cache'))
+    return tmp_path / 'cache'
+
+
+@pytest.fixture
+def root(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / 'features').mkdir()
+    for i, length in enumerate(LENGTHS):
+        feature = rng.standard_normal((length, CHANNELS)).astype(np.float32)
+        np.save(tmp_path / 'features' / f'v{i}.npy', feature)
+    return tmp_path / 'features'
+
+
+def store_of(root, kind):
+    """The same features in another container."""
+    if kind == 'npy':
+        return FeatureStore(root)
+    other = root.with_name(kind)
+    arrays = {path.stem: np.load(path) for path in sorted(root.glob('*.npy'))}
+    if kind == 'hdf5':
+        with h5py.File(other, 'w') as file:
+            for name, array in arrays.items():
+                file[name] = array
+        return FeatureStore(other)
+    other.mkdir()
+    for name, array in arrays.items():
+        if kind == 'CT':
+            np.save(other / f'{name}.npy', array.T)
+        else:
+            np.savetxt(other / f'{name}.csv', array, '%.9g', delimiter=',')
+    return FeatureStore(other, layout='CT' if kind == 'CT' else 'TC')
+
+
+def bank_of(store, **kwargs):
+    return FeatureBank([(store, name) for name in store.names()], **kwargs)
+
+
+def some_windows(bank, seed=0):
+    rng = np.random.default_rng(seed)
+    videos = rng.integers(len(LENGTHS), size=50)
+    places = np.concatenate([rng.random(48), [0, np.nextafter(1, 0)]])
+    return videos, places, bank.windows(videos, places, WINDOW)
+
+
+@pytest.mark.parametrize('memory_share', [0.8, 0.0], ids=['memory', 'file'])
+@pytest.mark.parametrize('kind', ['npy', 'hdf5', 'CT', 'csv'])
+def test_windows_are_those_of_the_store_to_the_last_bit(root, kind, memory_share):
+    store = store_of(root, kind)
+    bank = bank_of(store, memory_share=memory_share, device='cpu')
+    assert (bank.path is None) == (memory_share > 0)
+    videos, places, windows = some_windows(bank)
+    assert windows.shape == (50, CHANNELS, WINDOW) and windows.dtype == torch.float32
+    for video, place, window in zip(videos, places, windows):
+        start = int(place * (LENGTHS[video] - WINDOW + 1))
+        expected = store.read(f'v{video}', start, start + WINDOW)
+        assert torch.equal(window, torch.from_numpy(expected.T))
+
+
+def test_the_first_and_the_last_window_of_a_video_can_be_drawn(root):
+    store = FeatureStore(root)
+    bank = bank_of(store, device='cpu')
+    for video, length in enumerate(LENGTHS):
+        whole = torch.from_numpy(store.read(f'v{video}').T)
+        first, last = bank.windows(np.array([video] * 2), np.array([0, np.nextafter(1, 0)]), WINDOW)
+        assert torch.equal(first, whole[:, :WINDOW])
+        assert torch.equal(last, whole[:, length - WINDOW :])
+
+
+def test_half_precision_rounds_and_nothing_else(root):
+    store = FeatureStore(root)
+    *_, exact = some_windows(bank_of(store, device='cpu'))
+    for memory_share in (0.8, 0.0):
+        bank = bank_of(store, device='cpu', dtype='float16', memory_share=memory_share)
+        assert bank.values.dtype == torch.float16
+        assert torch.equal(some_windows(bank)[2], exact.half().float())
+
+
+def test_what_does_not_fit_is_mapped_from_a_file_and_said_in_one_line(root, log_lines, monkeypatch):
+    num_bytes = sum(LENGTHS) * CHANNELS * 4
+    monkeypatch.setattr(feature_bank, 'free_memory', lambda device: 2 * num_bytes)
+    bank_of(FeatureStore(root), memory_share=0.5, device='cpu')
+    assert [line for line in log_lines if 'memory-mapped' in line] == []
+    bank = bank_of(FeatureStore(root), memory_share=0.49, device='cpu')
+    (line,) = (line for line in log_lines if 'memory-mapped' in line)
+    assert str(bank.path) in line and f'{len(LENGTHS)} videos' in line
+
+
+def test_a_mapped_file_is_made_once_and_anew_for_other_features(root, monkeypatch, cache):
+    first = bank_of(FeatureStore(root), memory_share=0, device='cpu').path
+    assert first.is_relative_to(cache)
+    stamp = first.stat().st_mtime_ns
+    with monkeypatch.context() as context:
+        context.setattr(FeatureStore, 'read', None)  # nobody reads the features again
+        assert bank_of(FeatureStore(root), memory_share=0, device='cpu').path == first
+    assert first.stat().st_mtime_ns == stamp
+    np.save(root / 'v1.npy', np.ones((40, CHANNELS), np.float32))
+    os.utime(root / 'v1.npy', ns=(1, 1))
+    store = FeatureStore(root)
+    other = bank_of(store, memory_share=0, device='cpu')
+    assert other.path != first
+    assert (other.windows(np.array([1]), np.array([0.3]), WINDOW) == 1).all()
+    assert bank_of(store, memory_share=0, device='cpu', dtype='float16').path != other.path
+
+
+def test_a_bank_that_was_not_finished_leaves_no_file(root, monkeypatch, cache):
+    read = FeatureStore.read
+
+    def fail(self, name, *args):
+        if name == 'v3':
+            raise OSError('gone')
+        return read(self, name, *args)
+
+    monkeypatch.setattr(FeatureStore, 'read', fail)
+    with pytest.raises(OSError, match='gone'):
+        bank_of(FeatureStore(root), memory_share=0, device='cpu')
+    assert list(cache.rglob('*.npy')) == []
+
+
+def test_the_spill_folder_is_a_setting(root, tmp_path):
+    bank = bank_of(FeatureStore(root), memory_share=0, device='cpu', spill_dir=tmp_path / 'big')
+    assert bank.path.parent == tmp_path / 'big'
+
+
+def test_a_full_disk_is_told_before_anything_is_written(root, monkeypatch, cache):
+    usage = namedtuple('usage', 'total used free')
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: usage(100, 90, 10))
+    with pytest.raises(FeatureError, match='spill_dir') as caught:
+        bank_of(FeatureStore(root), memory_share=0, device='cpu')
+    assert 'GB of disk are free' in str(caught.value)
+    assert list(cache.rglob('*.npy')) == []
+
+
+@pytest.mark.parametrize('memory_share', [0.8, 0.0])
+def test_a_value_that_half_precision_cannot_hold_names_its_file(root, memory_share, cache):
+    feature = np.zeros((8, CHANNELS), np.float32)
+    feature[3, 1] = 70000
+    np.save(root / 'v2.npy', feature)
+    with pytest.raises(FeatureError, match=r'v2\.npy: holds 70000'):
+        bank_of(FeatureStore(root), dtype='float16', memory_share=memory_share, device='cpu')
+    bank_of(FeatureStore(root), dtype='float32', device='cpu')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(dtype='bfloat16'), "dtype is one of .*'bfloat16'"),
+        (dict(memory_share=1.5), r'memory_share lies in \[0, 1\], got 1.5'),
+    ],
+)
+def test_bad_arguments(root, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        bank_of(FeatureStore(root), **arguments)
+
+
+def test_features_of_two_widths_are_refused(root, tmp_path):
+    (tmp_path / 'wide').mkdir()
+    np.save(tmp_path / 'wide' / 'w.npy', np.ones((8, 7), np.float32))
+    one, other = FeatureStore(root), FeatureStore(tmp_path / 'wide')
+    with pytest.raises(ValueError, match=r'one width, found \[3, 7\]'):
+        FeatureBank([(one, 'v0'), (other, 'w')])
+
+
+def test_one_process_of_a_machine_writes_and_the_others_wait(root, monkeypatch):
+    monkeypatch.setattr(feature_bank, '_POLL_SEC', 0.01)
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    waiting: list[FeatureBank] = []
+    store = FeatureStore(root)
+    thread = threading.Thread(
+        target=lambda: waiting.append(bank_of(store, memory_share=0, device='cpu'))
+    )
+    thread.start()
+    thread.join(0.1)
+    assert thread.is_alive() and not waiting
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    written = bank_of(FeatureStore(root), memory_share=0, device='cpu')
+    thread.join(10)
+    assert torch.equal(waiting[0].values, written.values)
+
+
+def test_a_copy_shares_the_features(root):
+    bank = bank_of(FeatureStore(root), device='cpu')
+    assert copy.deepcopy(bank) is bank
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def test_free_memory_is_that_of_the_container_and_shared_among_processes(tmp_path, monkeypatch):
+    cpu = torch.device('cpu')
+    (tmp_path / 'memory.max').write_text('max\n')
+    (tmp_path / 'memory.current').write_text('1000\n')
+    monkeypatch.setattr(free_memory, '_CGROUP', tmp_path)
+    assert free_memory.free_memory(cpu) > 10**6
+    (tmp_path / 'memory.max').write_text('9000\n')
+    assert free_memory.free_memory(cpu) == 8000
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
+    assert free_memory.free_memory(cpu) == 2000
+    (tmp_path / 'memory.current').write_text('10000\n')
+    assert free_memory.free_memory(cpu) == 0
+
+
+# --- in a data set --------------------------------------------------------------------------------
+
+
+def config(root, **kwargs):
+    return dict(
+        type='SnippetFeatureDataset',
+        data_prefix=dict(feature=str(root)),
+        pipeline=[
+            dict(type='LoadSnippetWindow', window=WINDOW),
+            dict(type='PackSnippetInputs', meta_keys=('video_name',)),
+        ],
+        **kwargs,
+    )
+
+
+def epoch_of(dataset, num_workers=0):
+    sampler = DATA_SAMPLERS.build(
+        dict(type='SnippetWindowSampler', seed=0), default_args=dict(dataset=dataset)
+    )
+    loader = DataLoader(
+        dataset, batch_size=4, sampler=sampler, num_workers=num_workers, collate_fn=pseudo_collate
+    )
+    stack = MODELS.build(dict(type='SnippetDataPreprocessor'))
+    return [stack(batch)['inputs'] for batch in loader]
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize('memory_share', [0.8, 0.0], ids=['memory', 'file'])
+def test_an_epoch_of_the_bank_is_that_of_the_files(root, num_workers, memory_share):
+    files = epoch_of(DATASETS.build(config(root)))
+    bank = epoch_of(
+        DATASETS.build(config(root, bank=dict(device='cpu', memory_share=memory_share))),
+        num_workers,
+    )
+    assert len(files) == len(bank) == 2
+    assert all(torch.equal(one, other) for one, other in zip(files, bank))
+
+
+def test_a_batch_without_drawn_places_draws_its_own(root):
+    dataset = DATASETS.build(config(root, bank=dict(device='cpu')))
+    (item,) = dataset.__getitems__([1, Draw(2, 0.5)])
+    assert item['inputs'].shape == (2, CHANNELS, WINDOW)
+
+
+def test_only_videos_of_the_data_set_are_read(root, log_lines):
+    dataset = DATASETS.build(config(root, bank=dict(device='cpu'), indices=2, min_snippets=9))
+    assert len(dataset) == 2 and dataset._bank.num_snippets.tolist() == [40, 9]
+
+
+def test_a_bank_stands_for_one_pipeline_only(root):
+    whole = config(root, bank=dict(device='cpu'))
+    whole['pipeline'][0] = dict(type='LoadSnippetSequence')
+    with pytest.raises(ValueError, match='LoadSnippetSequence, PackSnippetInputs. Set bank=None'):
+        DATASETS.build(whole)
+
+
+def test_workers_cannot_read_from_a_gpu(root, monkeypatch):
+    dataset = DATASETS.build(config(root, bank=dict(device='cpu')))
+    dataset._bank.device = torch.device('cuda')  # only its name is looked at
+    with pytest.raises(ValueError, match='set num_workers=0'):
+        epoch_of(dataset, num_workers=1)
+
+
+@pytest.mark.parametrize('memory_share', [0.8, 0.0], ids=['memory', 'file'])
+def test_training_with_a_bank_learns_what_training_from_files_learns(tiny_config, memory_share):
+    tiny_config.launcher = 'none'
+    tiny_config.custom_hooks = []
+    for split in ('val', 'test'):
+        for part in ('cfg', 'dataloader', 'evaluator'):
+            tiny_config[f'{split}_{part}'] = None
+    weights = []
+    for bank in (None, dict(device='cpu', memory_share=memory_share)):
+        tiny_config.train_dataloader.dataset.bank = bank
+        tiny_config.work_dir = str(Path(tiny_config.work_dir).with_name(f'bank_{bool(bank)}'))
+        tiny_config.experiment_name = f'{tiny_config.work_dir}_{memory_share}'
+        runner = build_runner(copy.deepcopy(tiny_config))
+        runner.train()
+        weights.append(runner.model.state_dict())
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
