@@ -32,7 +32,7 @@ _INFO = dict(duration_frame=3000, duration_second=100.0, feature_frame=3000, vid
 
 def bmn(repeats: int, tiny: bool) -> list[Row]:
     """MMAction2's BMN of ActivityNet: inference, training, memory of training."""
-    length, batch_size = (20, 2) if tiny else (100, 8)
+    length, batch_size = (12, 2) if tiny else (100, 8)
     models = [_build(cls, length) for cls in (StockBMN, BMN)]
     models[1].load_state_dict(models[0].state_dict())
     video = torch.randn(1, 400, length, device=DEVICE)
@@ -84,7 +84,7 @@ def bmn(repeats: int, tiny: bool) -> list[Row]:
 
 def neck(repeats: int, tiny: bool) -> list[Row]:
     """What a frozen SoLa adds to a training step of our BMN, in time and memory."""
-    length, batch_size = (20, 2) if tiny else (100, 8)
+    length, batch_size = (12, 2) if tiny else (100, 8)
     steps = [
         _training_step(_build(BMN, length, neck), 400, length, batch_size)
         for neck in (None, _frozen_sola())
@@ -118,7 +118,7 @@ def neck(repeats: int, tiny: bool) -> list[Row]:
 
 def others(repeats: int, tiny: bool) -> list[Row]:
     """A training step of TEM and TCANet as their configs have them."""
-    length = 20 if tiny else 100
+    length = 12 if tiny else 100
     rows = []
     tem = dict(temporal_dim=length, boundary_ratio=0.1, tem_feat_dim=400, tem_hidden_dim=512)
     tem |= dict(tem_match_threshold=0.5)
@@ -206,17 +206,17 @@ def _build(cls: type, length: int, neck: dict | None = None) -> torch.nn.Module:
 
 
 def _training_step(model: torch.nn.Module, channels: int, length: int, batch_size: int) -> Any:
-    """A closure: forward, backward and Adam on a batch of generated features."""
+    """A closure: forward, backward and Adam on generated features, ``length`` proposals each."""
     torch.manual_seed(0)
     inputs = torch.randn(batch_size, channels, length, device=DEVICE)
     samples = []
     for _ in range(batch_size):
         sample = ActionDataSample(metainfo=_INFO)
         segments = torch.tensor([[0.2, 0.5], [0.6, 0.9]])
-        found = (segments.repeat(50, 1) + 0.05 * torch.randn(100, 2)).clamp(0.01, 0.99)
-        found = found.sort(dim=1)[0]
+        found = segments.repeat(length // 2, 1) + 0.05 * torch.randn(length, 2)
+        found = found.clamp(0.01, 0.99).sort(dim=1)[0]
         sample.gt_instances = InstanceData(gt_bbox=segments.to(DEVICE))
-        found = torch.cat([found, torch.rand(100, 1)], dim=1).to(DEVICE)
+        found = torch.cat([found, torch.rand(length, 1)], dim=1).to(DEVICE)
         sample.proposals = InstanceData(proposals=found)
         samples.append(sample)
     optimizer = torch.optim.Adam(p for p in model.parameters() if p.requires_grad)

@@ -60,6 +60,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    measure.only_trying_out = args.tiny
     init_default_scope('mmaction')
     MMLogger.get_instance('benchmarks', log_level='WARNING')
     machine = measure.machine()

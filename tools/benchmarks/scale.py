@@ -83,7 +83,7 @@ class _Clock(Hook):
 
 def growth(repeats: int, tiny: bool) -> list[Row]:
     """An epoch over 1, 10 and 100 times the videos."""
-    base, channels = (20, 8) if tiny else (HACS_VIDEOS // 100, 64)
+    base, channels = (4, 8) if tiny else (HACS_VIDEOS // 100, 64)
     factors = (1, 10, 100)
     measured = {
         factor: [
