@@ -380,4 +380,6 @@ def enable_amp(cfg: Config) -> None:
             wrapper.pop(gpu_option, None)
     else:
         wrapper.type = 'AmpOptimWrapper'
-        wrapper.setdefault('loss_scale', 'dynamic')
+        # bfloat16 reaches as far as float32: a scale would only be looked for, step by step
+        is_wide = wrapper.get('dtype') == 'bfloat16'
+        wrapper.setdefault('loss_scale', dict(enabled=False) if is_wide else 'dynamic')

@@ -384,6 +384,18 @@ def test_amp_trains_in_bfloat16_on_cpu(tmp_path):
     assert runner.model.weight.dtype == torch.float32 and runner.model.weight.item() > 0
 
 
+@pytest.mark.parametrize(
+    ('dtype', 'scale'),
+    [('bfloat16', {'enabled': False}), ('float16', 'dynamic'), (None, 'dynamic')],
+)
+def test_amp_looks_for_a_loss_scale_only_where_there_is_need_of_one(monkeypatch, dtype, scale):
+    monkeypatch.setattr(compat, 'get_device', lambda: 'cuda')
+    wrapper = dict(type='OptimWrapper', **(dict(dtype=dtype) if dtype else {}))
+    cfg = Config(dict(optim_wrapper=wrapper))
+    compat.enable_amp(cfg)
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper' and cfg.optim_wrapper.loss_scale == scale
+
+
 def test_amp_does_not_replace_a_wrapper_of_the_users():
     with pytest.raises(ValueError, match='ApexOptimWrapper'):
         compat.enable_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
