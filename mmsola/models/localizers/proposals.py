@@ -62,6 +62,7 @@ def soft_nms(
     proposals = proposals[proposals[:, -1].argsort()[::-1]]
     start, end, rest = proposals[:, [0, 1, -1]].T.copy()  # each contiguous
     overlap, union, edge = np.empty((3, len(rest)))
+    is_inverted = bool((end < start).any())  # a union may then be negative as well
     taken = []
     for _ in range(min(len(rest), top_k + 1)):
         best = int(rest.argmax())
@@ -75,7 +76,7 @@ def soft_nms(
         edge.fill(best_start)
         np.maximum(start, edge, out=edge)
         overlap -= edge
-        if threshold < 0:  # else what is apart, of negative overlap, stays below it
+        if threshold < 0 or is_inverted:  # else what is apart, of negative overlap, stays below it
             np.maximum(overlap, 0.0, out=overlap)
         # in this order, which decides the last digit
         np.subtract(width, overlap, out=union)

@@ -1,0 +1,115 @@
+"""TCANet's temporal boundary regressors, at a fraction of their cost."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmaction.models.localizers.tcanet import TBR
+from torch import Tensor, nn
+
+
+def regress_boundaries(
+    tbr: TBR, segments: Tensor, features: Tensor, video: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What ``tbr`` predicts for each segment, without a copy of the features for each.
+
+    Gradients reach the features, the weights and, through the sampling, the segments.
+
+    Args:
+        tbr: MMAction2's regressor, whose weights and sample numbers are taken.
+        segments: ``(N, 2)`` of start and end in units of the video; what is outside is cut off.
+        features: ``(B, C, T)``.
+        video: ``(N,)``, the row of ``features`` that each segment lies in.
+
+    Returns:
+        Offsets of start and end ``(N, 2)``, and of centre, width and the tIoU before its sigmoid
+        ``(N, 3)``.
+    """
+    ttn = tbr.ttn
+    start, end = segments.float().unbind(1)
+    context = ttn.prop_boundary_ratio * (end - start)
+    num_positions = features.shape[-1]
+    starts = _positions(start - context, start, ttn.se_sample_num, num_positions)
+    actions = _positions(start, end, ttn.action_sample_num, num_positions)
+    ends = _positions(end, end + context, ttn.se_sample_num, num_positions)
+    sides = torch.stack([starts, ends], dim=1)
+    whole = torch.cat([starts, actions, ends], dim=1).unsqueeze(1)
+    start_end = _later_layers(
+        tbr.reg1se, sampled_convolution(tbr.reg1se[0], sides, features, video)
+    )
+    centre_width = _later_layers(
+        tbr.reg1xw, sampled_convolution(tbr.reg1xw[0], whole, features, video)
+    )
+    return start_end.float(), centre_width.float()
+
+
+def sampled_convolution(
+    conv: nn.Conv1d, positions: Tensor, features: Tensor, video: Tensor
+) -> Tensor:
+    """Apply ``conv`` to features at fractional positions, linearly interpolated, zero outside.
+
+    The stock layers copy the features of a video for each of its segments, sample every copy at
+    some 128 points and convolve those. Both steps are linear, so the convolution's weights can go
+    first, on the T positions of a video, which its hundred segments share; what is left for each
+    output is a sum over the taps, of two neighbouring positions each.
+
+    Args:
+        conv: Of ``S * C`` channels, no group of which sees two of the S sides.
+        positions: ``(N, S, L)``, from -1 to below T. The input of ``conv`` is, of each side, the
+            features there, side by side along the channels.
+        features: ``(B, C, T)``.
+        video: ``(N,)``, the row of ``features`` for each row of ``positions``.
+
+    Returns:
+        ``(N, O, L')``, in memory ``(N, L', O)``, and in float32 whatever autocast says: half
+        precision has too few fractions of a snippet.
+    """
+    num_sides, num_taps = positions.shape[1], conv.kernel_size[0]
+    with torch.autocast(features.device.type, enabled=False):
+        # zeros at positions -1 and T stand for everything outside
+        padded = F.pad(features.float(), (1, 1)).repeat(1, num_sides, 1)
+        weight = conv.weight.float().transpose(1, 2).flatten(0, 1).unsqueeze(-1)
+        mixed = F.conv1d(padded, weight, groups=conv.groups)
+        mixed = mixed.unflatten(1, (num_sides, -1, num_taps)).permute(0, 1, 3, 4, 2)
+        # the convolution's own padding is zero too, as position -1 is
+        points = F.pad(positions, 2 * conv.padding, value=-1.0)
+        points = points.unfold(-1, num_taps, conv.stride[0])
+        left = points.detach().floor()
+        share = points - left
+        # clamped for the sake of NaN, whose share stays NaN
+        row = (left.long() + 1).clamp(0, mixed.shape[3] - 2)
+        first = torch.arange(mixed[..., 0].numel(), device=row.device).view(mixed.shape[:-1])
+        row = row + first[video, :, None, :, 0]
+        bags = torch.stack([row, row + 1], dim=-1).flatten(3).flatten(0, 2)
+        shares = torch.stack([1 - share, share], dim=-1).view_as(bags)
+        sampled = F.embedding_bag(bags, mixed.flatten(0, 3), mode='sum', per_sample_weights=shares)
+        num_rows, _, num_outputs, _ = row.shape
+        sampled = sampled.view(num_rows, num_sides, num_outputs, mixed.shape[-1])
+        return (sampled.transpose(1, 2).flatten(2) + conv.bias.float()).transpose(1, 2)
+
+
+def _later_layers(regressor: nn.Sequential, x: Tensor) -> Tensor:
+    """All layers but the first, ``(N, O)`` of ``(N, C, L)`` that lies in memory as (N, L, C)."""
+    _, relu, conv, _, last = regressor[:5]
+    # as an image of height 1, which PyTorch convolves in that layout; sequences it would rearrange
+    x = F.conv2d(
+        relu(x).unsqueeze(2),
+        conv.weight.unsqueeze(2),
+        conv.bias,
+        stride=(1, conv.stride[0]),
+        padding=(0, conv.padding[0]),
+        groups=conv.groups,
+    )
+    # a convolution as wide as its input is a matrix product, and takes several times as long
+    x = relu(x).squeeze(2).transpose(1, 2).unflatten(2, (last.groups, -1))
+    weight = last.weight.unflatten(0, (last.groups, -1)).permute(0, 3, 2, 1)
+    x, weight = x.permute(2, 0, 1, 3).flatten(2), weight.flatten(1, 2)
+    x = torch.bmm(x, weight).transpose(0, 1).flatten(1) + last.bias
+    return regressor[5:](x.unsqueeze(2)).flatten(1)
+
+
+def _positions(start: Tensor, end: Tensor, number: int, num_positions: int) -> Tensor:
+    """Centres of ``number`` cells between ``start`` and ``end``, where position 0 is a centre."""
+    start, end = start.clamp(0, 1)[:, None], end.clamp(0, 1)[:, None]
+    centres = (torch.arange(number, device=start.device) + 0.5) / number
+    return (start + (end - start) * centres) * num_positions - 0.5
