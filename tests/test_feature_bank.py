@@ -148,6 +148,14 @@ def test_a_bank_that_was_not_finished_leaves_no_file(root, monkeypatch, cache):
     assert list(cache.rglob('*.npy')) == []
 
 
+def test_a_mapped_file_lies_on_the_host_whatever_was_asked_for(root, monkeypatch):
+    """So that workers may read from it."""
+    monkeypatch.setattr(feature_bank, 'free_memory', lambda device: 10)
+    bank = bank_of(FeatureStore(root), device='cuda')
+    assert bank.path is not None and not bank.on_gpu
+    assert some_windows(bank)[2].device.type == 'cpu'
+
+
 def test_the_spill_folder_is_a_setting(root, tmp_path):
     bank = bank_of(FeatureStore(root), memory_share=0, device='cpu', spill_dir=tmp_path / 'big')
     assert bank.path.parent == tmp_path / 'big'
@@ -266,6 +274,25 @@ def test_an_epoch_of_the_bank_is_that_of_the_files(root, num_workers, memory_sha
         num_workers,
     )
     assert len(files) == len(bank) == 2
+    assert all(torch.equal(one, other) for one, other in zip(files, bank))
+
+
+def test_data_sets_in_others_are_read_from_their_banks(root, monkeypatch):
+    nested = [
+        dict(
+            type='ConcatDataset',
+            datasets=[
+                config(root, bank=bank, indices=3),
+                dict(type='RepeatDataset', dataset=config(root, bank=bank), times=2),
+            ],
+        )
+        for bank in (None, dict(device='cpu'))
+    ]
+    files = epoch_of(DATASETS.build(nested[0]))
+    dataset = DATASETS.build(nested[1])
+    monkeypatch.setattr(FeatureStore, 'read', None)
+    bank = epoch_of(dataset)
+    assert len(files) == len(bank) == 4
     assert all(torch.equal(one, other) for one, other in zip(files, bank))
 
 

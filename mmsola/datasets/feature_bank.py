@@ -72,6 +72,7 @@ class FeatureBank:
             raise ValueError(
                 f'FeatureBank: one bank holds features of one width, found {widths} channels.'
             )
+        self._index = {name: i for i, (_, name) in enumerate(videos)}
         self.num_snippets = np.array([length for length, _ in shapes], np.int64)
         self.first = np.concatenate([[0], self.num_snippets.cumsum()[:-1]])
         size = (int(self.num_snippets.sum()), widths[0])
@@ -84,6 +85,7 @@ class FeatureBank:
         else:
             self.path = _spill_path(videos, dtype, spill_dir)
             self.values = self._mapped(videos, size, dtype, num_bytes)
+            self.device = self.values.device
             where = f'memory-mapped from {self.path}: too large for memory'
         print_log(
             f'Feature bank: {len(videos)} videos, {size[0]} snippets, '
@@ -100,7 +102,7 @@ class FeatureBank:
             window: Its length in snippets.
 
         Returns:
-            ``(B, C, window)`` in float32, on the bank's device if it lies there.
+            ``(B, C, window)`` in float32, where the bank lies.
         """
         start = window_start(place, self.num_snippets[video], window)
         first = torch.from_numpy(self.first[video] + start).to(self.values.device)
@@ -109,8 +111,18 @@ class FeatureBank:
         every_window = self.values.as_strided(
             (num_snippets - window + 1, window * num_channels), (num_channels, 1)
         )
-        gathered = every_window.index_select(0, first).to(self.device).float()
+        gathered = every_window.index_select(0, first).float()
         return gathered.unflatten(1, (window, num_channels)).transpose(1, 2)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether windows come from a GPU, which no worker of a loader can reach."""
+        return self.device.type == 'cuda'
+
+    def read(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Snippets of one video, as ``FeatureStore.read`` has them: ``(stop - start, C)``."""
+        first = int(self.first[self._index[name]])
+        return self.values[first + start : first + stop].float().cpu().numpy()
 
     def __deepcopy__(self, memo: dict) -> FeatureBank:
         return self  # never written to after it is filled
@@ -172,7 +184,8 @@ class FeatureBank:
                 if i + _READ_AHEAD < len(videos):
                     store, name = videos[i + _READ_AHEAD]
                     ahead[i % _READ_AHEAD] = threads.submit(store.read, name)
-                if values.dtype == torch.float16 and not feature.half().isfinite().all():
+                is_too_large = feature.isfinite() & ~feature.to(values.dtype).isfinite()
+                if is_too_large.any():
                     store, name = videos[i]
                     raise feature_error(
                         f'{store.path(name)}: holds {feature.abs().max():.6g}',

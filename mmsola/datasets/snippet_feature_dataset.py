@@ -119,7 +119,7 @@ class SnippetFeatureDataset(BaseActionDataset):
         """
         if self._bank is None:
             return [self[i] for i in indices]
-        if self._bank.device.type == 'cuda' and get_worker_info() is not None:
+        if self._bank.on_gpu and get_worker_info():
             raise ValueError(
                 f'{type(self).__name__}: a feature bank on the GPU cannot be read by workers of a '
                 'loader, and needs none; set num_workers=0 and persistent_workers=False.'
@@ -179,7 +179,9 @@ class SnippetFeatureDataset(BaseActionDataset):
     def get_data_info(self, idx: int) -> dict:
         """The video's entry, with the feature store and the place of its window."""
         info = super().get_data_info(int(idx))
-        info['feature_store'] = self.store
+        # wrapped data sets ask for one item at a time, and workers cannot reach a GPU
+        with_bank = self._bank is not None and not (self._bank.on_gpu and get_worker_info())
+        info['feature_store'] = self._bank if with_bank else self.store
         info['window_place'] = getattr(idx, 'place', None)
         return info
 

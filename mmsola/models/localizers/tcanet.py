@@ -45,8 +45,9 @@ class TCANet(SnippetNeckMixin, StockTCANet):
     ) -> list[dict]:
         """Ranked proposals of each video, of all three stages, ``{'video_name', 'proposal_list'}``.
 
-        All score 0, as in MMAction2: it writes the number of the video in its batch over the scores
-        of the proposals that it is given before it multiplies them by what it finds.
+        A refined proposal scores the tIoU found for it times the score it was given, as the paper
+        has it. In MMAction2 all score 0 and their order means nothing: it writes the number of the
+        video in its batch over the given scores before it multiplies them.
         """
         features = self._forward(batch_inputs)
         proposals, video = _joined(
@@ -54,7 +55,7 @@ class TCANet(SnippetNeckMixin, StockTCANet):
         )
         kept = _is_proposal(proposals)
         proposals, video = proposals[kept], video[kept]
-        score = torch.zeros_like(proposals[:, 2])
+        score = proposals[:, 2]
         stages = [
             torch.cat([refined, (score * tiou)[:, None]], dim=1)
             for tiou, refined, *_ in self._stages(features, proposals[:, :2], video)
