@@ -348,6 +348,23 @@ def test_soft_nms_equals_the_stock_one_ties_included(top_k):
         assert ours == post_processing(proposals, info, 0.4, 0.5, 0.9, top_k, 16)
 
 
+@pytest.mark.parametrize('scores', ['falling', 'alike', 'equal', 'negative'])
+def test_soft_nms_of_many_proposals_equals_the_stock_one(scores):
+    """Of many, only the best are looked at first: enough where scores fall, and seen where not."""
+    rng = np.random.default_rng(0)
+    start = rng.random(300)
+    score = {
+        'falling': rng.random(300) ** 4,
+        'alike': 1 - rng.random(300) / 100,
+        'equal': np.ones(300),
+        'negative': -rng.random(300),
+    }[scores]
+    proposals = np.stack([start, start + 0.1 + rng.random(300) / 2, score], axis=1)
+    np.testing.assert_array_equal(
+        soft_nms(proposals, 0.4, 0.0, 0.2, 9), stock_soft_nms(proposals, 0.4, 0.0, 0.2, 9)
+    )
+
+
 def test_soft_nms_takes_segments_that_end_before_they_start():
     """TCANet may refine one to that; a negative union must not make a match of what is apart."""
     rng = np.random.default_rng(0)
