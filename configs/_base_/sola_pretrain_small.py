@@ -12,4 +12,4 @@ optim_wrapper = dict(
 custom_hooks = [*_base_.custom_hooks, dict(type='GateWarmupHook', num_steps=50, until=0.98)]
 val_evaluator = [dict(type='LinearProbe', folds=5), dict(type='SelfSimilarity')]
 test_evaluator = val_evaluator
-default_hooks = dict(checkpoint=dict(interval=10, save_best='probe/cv_auc'))
+default_hooks = dict(checkpoint=dict(save_best='probe/cv_auc'))

@@ -94,12 +94,18 @@ def in_a_process(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def peak_megabytes(function: Callable[[], Any]) -> float:
-    """Greatest memory during a call above what was taken before it; on a CPU, Linux only."""
+    """Greatest memory during a call above what was taken before it.
+
+    Raises:
+        SystemExit: There is no GPU, and this is not Linux, whose /proc is read.
+    """
     if DEVICE.type == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         function()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
+    if not Path('/proc/self/clear_refs').exists():
+        raise SystemExit('memory is measured on Linux only; leave out bmn, neck and scale.')
     gc.collect()
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak of what was before
     before = psutil.Process().memory_info().rss

@@ -60,6 +60,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if args.repeats < 1:
+        raise SystemExit(f'--repeats takes 1 or more, got {args.repeats}.')
     measure.only_trying_out = args.tiny
     init_default_scope('mmaction')
     MMLogger.get_instance('benchmarks', log_level='WARNING')
