@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.partial-{os.getpid()}-{path.name}')
+    # machines that share a disk may share process numbers too
+    partial = path.with_name(f'.partial-{os.getpid()}-{secrets.token_hex(4)}-{path.name}')
     try:
         yield partial
         os.replace(partial, path)

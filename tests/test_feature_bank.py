@@ -11,6 +11,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 import torch
 from mmaction.registry import DATA_SAMPLERS, DATASETS, MODELS
@@ -111,9 +112,9 @@ def test_what_does_not_fit_is_mapped_from_a_file_and_said_in_one_line(root, log_
     num_bytes = sum(LENGTHS) * CHANNELS * 4
     monkeypatch.setattr(feature_bank, 'free_memory', lambda device: 2 * num_bytes)
     bank_of(FeatureStore(root), memory_share=0.5, device='cpu')
-    assert [line for line in log_lines if 'memory-mapped' in line] == []
+    assert [line for line in log_lines if 'mapped from' in line] == []
     bank = bank_of(FeatureStore(root), memory_share=0.49, device='cpu')
-    (line,) = (line for line in log_lines if 'memory-mapped' in line)
+    (line,) = (line for line in log_lines if 'mapped from' in line)
     assert str(bank.path) in line and f'{len(LENGTHS)} videos' in line
 
 
@@ -150,7 +151,7 @@ def test_a_bank_that_was_not_finished_leaves_no_file(root, monkeypatch, cache):
 
 def test_a_mapped_file_lies_on_the_host_whatever_was_asked_for(root, monkeypatch):
     """So that workers may read from it."""
-    monkeypatch.setattr(feature_bank, 'free_memory', lambda device: 10)
+    free_bytes(monkeypatch, cpu=10, cuda=10)
     bank = bank_of(FeatureStore(root), device='cuda')
     assert bank.path is not None and not bank.on_gpu
     assert some_windows(bank)[2].device.type == 'cpu'
@@ -225,18 +226,93 @@ def test_a_copy_shares_the_features(root):
 # --- memory ---------------------------------------------------------------------------------------
 
 
-def test_free_memory_is_that_of_the_container_and_shared_among_processes(tmp_path, monkeypatch):
+@pytest.fixture
+def groups(tmp_path, monkeypatch):
+    """Control groups of this process: a job inside of a user's slice, in either version."""
+    root = tmp_path / 'cgroup'
+    monkeypatch.setattr(free_memory, '_CGROUPS', root)
+    monkeypatch.setattr(free_memory, '_OWN_CGROUPS', tmp_path / 'own')
+    for key in free_memory._PROCESSES:
+        monkeypatch.delenv(key, raising=False)
+
+    def limit(version, folder, most, used, in_files):
+        (tmp_path / 'own').write_text(
+            {1: '5:cpu,memory:/user/job\n3:cpuset:/\n', 2: '0::/user/job\n'}[version]
+        )
+        folder = root / {1: 'memory', 2: ''}[version] / folder
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {1: ('limit_in_bytes', 'usage_in_bytes'), 2: ('max', 'current')}[version]
+        for name, value in zip(names, (most, used)):
+            (folder / f'memory.{name}').write_text(f'{value}\n')
+        prefix = {1: 'total_', 2: ''}[version]
+        (folder / 'memory.stat').write_text(
+            f'anon 3\n{prefix}inactive_file {in_files}\n{prefix}active_file 50\n'
+        )
+
+    return limit
+
+
+@pytest.mark.parametrize('version', [1, 2])
+def test_free_memory_is_what_the_tightest_limit_leaves(groups, version):
+    """Files that are kept in memory count as used there, and are given up when needed."""
     cpu = torch.device('cpu')
-    (tmp_path / 'memory.max').write_text('max\n')
-    (tmp_path / 'memory.current').write_text('1000\n')
-    monkeypatch.setattr(free_memory, '_CGROUP', tmp_path)
+    groups(version, 'user/job', 'max', 1000, 0)
     assert free_memory.free_memory(cpu) > 10**6
-    (tmp_path / 'memory.max').write_text('9000\n')
-    assert free_memory.free_memory(cpu) == 8000
-    monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
-    assert free_memory.free_memory(cpu) == 2000
-    (tmp_path / 'memory.current').write_text('10000\n')
+    groups(version, 'user/job', 9000, 2000, 950)
+    assert free_memory.free_memory(cpu) == 9000 - 2000 + 1000
+    groups(version, 'user', 7000, 6050, 0)
+    assert free_memory.free_memory(cpu) == 1000
+    groups(version, 'user', 5000, 6050, 0)
     assert free_memory.free_memory(cpu) == 0
+
+
+@pytest.mark.parametrize('key', free_memory._PROCESSES)
+def test_free_memory_is_shared_among_the_processes_of_a_machine(groups, monkeypatch, key):
+    groups(2, 'user/job', 9000, 1050, 0)
+    monkeypatch.setenv(key, '4')
+    assert free_memory.free_memory(torch.device('cpu')) == 2000
+
+
+def free_bytes(monkeypatch, cpu, cuda=0):
+    monkeypatch.setattr(
+        feature_bank, 'free_memory', lambda place: cpu if place.type == 'cpu' else cuda
+    )
+
+
+def test_what_a_gpu_cannot_hold_goes_to_the_host(root, monkeypatch):
+    free_bytes(monkeypatch, cpu=10**9)
+    bank = bank_of(FeatureStore(root), device='cuda')
+    assert bank.path is None and not bank.on_gpu
+
+
+def test_all_processes_take_the_place_that_fits_in_each(root, monkeypatch):
+    free_bytes(monkeypatch, cpu=10**9)
+    monkeypatch.setattr(feature_bank, 'all_reduce', lambda fits, how: fits.fill_(0))
+    assert bank_of(FeatureStore(root), device='cpu').path is not None
+
+
+def test_a_file_larger_than_the_memory_is_mapped(root):
+    path = bank_of(FeatureStore(root), memory_share=0, device='cpu').path
+    num_snippets = 2 * (psutil.virtual_memory().total + psutil.swap_memory().total) // 2048
+    with open(path, 'wb') as file:  # all zeros, which take no room
+        header = dict(shape=(num_snippets, 512), fortran_order=False, descr='<f4')
+        np.lib.format.write_array_header_2_0(file, header)
+        file.truncate(file.tell() + num_snippets * 2048)
+    bank = bank_of(FeatureStore(root), memory_share=0, device='cpu')
+    assert len(bank.values) == num_snippets
+    assert not bank.windows(np.array([1]), np.array([0.5]), WINDOW).any()
+
+
+def test_remains_of_a_killed_run_are_cleared_away_after_a_day(root, monkeypatch):
+    path = bank_of(FeatureStore(root), memory_share=0, device='cpu').path
+    old, new, other = (path.with_name(f'.partial-{i}-ab-{path.name}') for i in range(3))
+    other = other.with_name('.partial-2-ab-other.npy')
+    for each in (old, new, other):
+        each.touch()
+    os.utime(old, (1, 1)), os.utime(other, (1, 1))
+    path.unlink()
+    bank_of(FeatureStore(root), memory_share=0, device='cpu')
+    assert [each.exists() for each in (old, new, other)] == [False, True, True]
 
 
 # --- in a data set --------------------------------------------------------------------------------
@@ -305,6 +381,20 @@ def test_a_batch_without_drawn_places_draws_its_own(root):
 def test_only_videos_of_the_data_set_are_read(root, log_lines):
     dataset = DATASETS.build(config(root, bank=dict(device='cpu'), indices=2, min_snippets=9))
     assert len(dataset) == 2 and dataset._bank.num_snippets.tolist() == [40, 9]
+
+
+@pytest.mark.parametrize('in_place', [True, False])
+def test_a_subset_trains_on_its_own_videos(root, in_place):
+    """As MMEngine cuts one out of a data set, for folds of a cross-validation say."""
+    epochs = []
+    for bank in (None, dict(device='cpu')):
+        dataset = DATASETS.build(config(root, bank=bank))
+        if in_place:
+            dataset.get_subset_([4, 2, 5])
+        else:
+            dataset = dataset.get_subset([4, 2, 5])
+        epochs.append(epoch_of(dataset))
+    assert torch.equal(epochs[0][0], epochs[1][0]) and len(epochs[1][0]) == 3
 
 
 def test_a_bank_stands_for_one_pipeline_only(root):

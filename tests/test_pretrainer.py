@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ def test_a_compiled_loss_is_the_plain_one():
     for (name, one), other in zip(plain.named_parameters(), compiled.parameters()):
         assert_close(other.grad, one.grad, msg=lambda text, name=name: f'{name}: {text}')
     assert list(plain.state_dict()) == list(compiled.state_dict())
+
+
+def test_a_copy_of_a_compiled_pretrainer_learns_itself():
+    model = pretrainer(compile=dict(backend='aot_eager'))
+    other = copy.deepcopy(model)
+    other(sequence(WINDOW, batch=4), mode='loss')['loss'].backward()
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.grad is not None for p in other.parameters())
 
 
 # --- training -------------------------------------------------------------------------------------

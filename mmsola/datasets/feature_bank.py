@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from torch import Tensor
 from tqdm import tqdm
@@ -30,6 +33,7 @@ _READ_THREADS = 4
 _READ_AHEAD = 8  # videos between the reading threads and the bank
 _BAR_DELAY_SEC = 2
 _LARGEST_HALF = 65504
+_STALE_SEC = 24 * 3600
 _POLL_SEC = 0.2
 
 
@@ -39,13 +43,14 @@ class FeatureBank:
     Windows of an epoch are gathered where the features lie, without a loader, a file or a copy from
     the host in the way. It lies on the GPU if there is one and it fits, else in the host's memory.
     What does not fit there either is a memory-mapped file, made once and used again by later runs.
+    All processes of a run take the same of the three.
 
     Args:
         videos: Store and name of each video.
         dtype: ``'float32'`` is what the loader would give; ``'float16'`` takes half the memory.
         device: ``'auto'`` (the GPU if there is one), or a device.
-        memory_share: The bank may take this share of what is free, shared among the processes of
-            this machine on a CPU; 0 always maps a file.
+        memory_share: The bank may take this share of what is free, in the host's memory together
+            with the other processes of this machine; 0 always maps a file.
         spill_dir: Where a memory-mapped file goes; None is ``${MMSOLA_CACHE:-~/.cache/mmsola}``.
 
     Raises:
@@ -73,21 +78,23 @@ class FeatureBank:
             raise ValueError(
                 f'FeatureBank: one bank holds features of one width, found {widths} channels.'
             )
-        self._index = {name: i for i, (_, name) in enumerate(videos)}
+        self.index = {name: i for i, (_, name) in enumerate(videos)}
         self.num_snippets = np.array([length for length, _ in shapes], np.int64)
         self.first = np.concatenate([[0], self.num_snippets.cumsum()[:-1]])
         size = (int(self.num_snippets.sum()), widths[0])
         num_bytes = size[0] * size[1] * np.dtype(dtype).itemsize
         self.path: Path | None = None
-        if num_bytes <= memory_share * free_memory(self.device):
-            self.values = torch.empty(size, dtype=getattr(torch, dtype), device=self.device)
+        places = list(dict.fromkeys([self.device, torch.device('cpu')]))
+        place = _first_that_fits(places, num_bytes / memory_share if memory_share else math.inf)
+        self.device = place or torch.device('cpu')
+        if place is not None:
+            self.values = torch.empty(size, dtype=getattr(torch, dtype), device=place)
             self._fill(self.values, videos)
-            where = str(self.device)
+            where = f'on {place}'
         else:
             self.path = _spill_path(videos, dtype, spill_dir)
             self.values = self._mapped(videos, size, dtype, num_bytes)
-            self.device = self.values.device
-            where = f'memory-mapped from {self.path}: too large for memory'
+            where = f'too large for memory: mapped from {self.path}, which later runs use again'
         print_log(
             f'Feature bank: {len(videos)} videos, {size[0]} snippets, '
             f'{num_bytes / 1e9:.2f} GB of {dtype}, {where}.',
@@ -122,7 +129,7 @@ class FeatureBank:
 
     def read(self, name: str, start: int, stop: int) -> np.ndarray:
         """Snippets of one video, as ``FeatureStore.read`` has them: ``(stop - start, C)``."""
-        first = int(self.first[self._index[name]])
+        first = int(self.first[self.index[name]])
         return self.values[first + start : first + stop].float().cpu().numpy()
 
     def __deepcopy__(self, memo: dict) -> FeatureBank:
@@ -143,8 +150,11 @@ class FeatureBank:
         else:
             while not self.path.exists():
                 time.sleep(_POLL_SEC)
-        # copy-on-write, since torch takes no read-only arrays; nobody writes to it
-        return torch.from_numpy(np.load(self.path, mmap_mode='c', allow_pickle=False))
+        # read-only: a map that could be written to may not be larger than the memory
+        values = np.load(self.path, mmap_mode='r', allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'The given NumPy array is not writable')
+            return torch.from_numpy(values)
 
     def _write(
         self,
@@ -155,16 +165,12 @@ class FeatureBank:
     ) -> None:
         assert self.path is not None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.path.parent).free
-        if num_bytes > free:
-            raise feature_error(
-                f'{self.path.parent}: {free / 1e9:.1f} GB of disk are free for the feature bank',
-                f'{num_bytes / 1e9:.1f} GB, since it does not fit into memory',
-                "name a larger disk, bank=dict(spill_dir=...), halve it, bank=dict(dtype='float16'"
-                '), or do without, bank=None',
-            )
+        for partial in self.path.parent.glob(f'.partial-*-{self.path.name}'):  # of a killed run
+            if time.time() - partial.stat().st_mtime > _STALE_SEC:
+                partial.unlink(missing_ok=True)
         with replacing(self.path) as partial:
             values = np.lib.format.open_memmap(partial, 'w+', np.dtype(dtype), size)
+            _take_disk(partial, num_bytes)
             self._fill(torch.from_numpy(values), videos)
             values.flush()
 
@@ -194,6 +200,31 @@ class FeatureBank:
                     )
                 begin = int(self.first[i])
                 values[begin : begin + len(feature)] = feature.to(values.device)
+
+
+def _first_that_fits(places: list[torch.device], num_bytes: float) -> torch.device | None:
+    """The first place with that much free memory, in every process of the run."""
+    fits = torch.tensor([int(num_bytes <= free_memory(place)) for place in places])
+    all_reduce(fits, 'min')
+    return next((place for place, each in zip(places, fits.tolist()) if each), None)
+
+
+def _take_disk(path: Path, num_bytes: int) -> None:
+    """Claim a file's room at once: a disk that fills up under a map would end the process."""
+    free = shutil.disk_usage(path.parent).free
+    try:
+        if free < num_bytes:
+            raise OSError(f'{free / 1e9:.1f} GB of disk are free')
+        if hasattr(os, 'posix_fallocate'):
+            with open(path, 'r+b') as file:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        raise feature_error(
+            f'{path.parent}: no room for the feature bank ({error})',
+            f'{num_bytes / 1e9:.1f} GB, since it does not fit into memory',
+            "name a larger disk, bank=dict(spill_dir=...), halve it, bank=dict(dtype='float16'), "
+            'or do without, bank=None',
+        ) from error
 
 
 def _spill_path(

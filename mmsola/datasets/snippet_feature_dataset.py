@@ -50,7 +50,8 @@ class SnippetFeatureDataset(BaseActionDataset):
         role: What the linear probe does with these videos: ``'fit'``, ``'score'`` or None.
         bank: Keep all features in memory, on the GPU if there is one, and gather whole batches of
             windows there: arguments of ``FeatureBank``, ``dict()`` for its defaults. The windows
-            are those that the pipeline reads. None reads files as they are needed.
+            are those that the pipeline reads, rounded if the bank is of half precision. None reads
+            files as they are needed.
     """
 
     METAINFO = {'dataset_type': 'snippet features'}
@@ -111,6 +112,18 @@ class SnippetFeatureDataset(BaseActionDataset):
         infos = [self.get_data_info(i) for i in range(len(self))]
         videos = [(info['feature_store'], info['video_name']) for info in infos]
         self._bank = FeatureBank(videos, **self.bank)
+        self._find_in_bank()
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        """MMEngine's, with the bank of the whole."""
+        super().get_subset_(indices)
+        self._find_in_bank()
+
+    def get_subset(self, indices: Sequence[int] | int) -> SnippetFeatureDataset:
+        """MMEngine's, with the bank of the whole."""
+        subset = super().get_subset(indices)
+        subset._find_in_bank()
+        return subset
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict]:
         """One item for each index, or, with ``bank``, one item that is the whole batch.
@@ -119,15 +132,15 @@ class SnippetFeatureDataset(BaseActionDataset):
         """
         if self._bank is None:
             return [self[i] for i in indices]
-        if self._bank.on_gpu and get_worker_info():
-            raise ValueError(
-                f'{type(self).__name__}: a feature bank on the GPU cannot be read by workers of a '
-                'loader, and needs none; set num_workers=0 and persistent_workers=False.'
-            )
+        self._check_bank_in_reach()
         place = [getattr(index, 'place', None) for index in indices]
         place = [np.random.random() if each is None else each for each in place]
         return [
-            {'inputs': self._bank.windows(np.array(indices), np.array(place), self._bank_window)}
+            {
+                'inputs': self._bank.windows(
+                    self._bank_rows[np.array(indices)], np.array(place), self._bank_window
+                )
+            }
         ]
 
     def load_data_list(self) -> list[dict]:
@@ -179,9 +192,10 @@ class SnippetFeatureDataset(BaseActionDataset):
     def get_data_info(self, idx: int) -> dict:
         """The video's entry, with the feature store and the place of its window."""
         info = super().get_data_info(int(idx))
-        # wrapped data sets ask for one item at a time, and workers cannot reach a GPU
-        with_bank = self._bank is not None and not (self._bank.on_gpu and get_worker_info())
-        info['feature_store'] = self._bank if with_bank else self.store
+        info['feature_store'] = self.store
+        if self._bank is not None:  # a data set inside of another is asked for one item at a time
+            self._check_bank_in_reach()
+            info['feature_store'] = self._bank
         info['window_place'] = getattr(idx, 'place', None)
         return info
 
@@ -195,6 +209,18 @@ class SnippetFeatureDataset(BaseActionDataset):
                 f'PackSnippetInputs; found {names}. Set bank=None to run this pipeline.'
             )
         return steps[0].window
+
+    def _find_in_bank(self) -> None:
+        if self._bank is not None:
+            names = (self.get_data_info(i)['video_name'] for i in range(len(self)))
+            self._bank_rows = np.array([self._bank.index[name] for name in names])
+
+    def _check_bank_in_reach(self) -> None:
+        if self._bank is not None and self._bank.on_gpu and get_worker_info():
+            raise ValueError(
+                f'{type(self).__name__}: a feature bank on the GPU cannot be read by workers of a '
+                'loader, and needs none; set num_workers=0 and persistent_workers=False.'
+            )
 
     def _records(self) -> list[VideoRecord]:
         if not self.ann_file:

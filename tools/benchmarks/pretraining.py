@@ -92,7 +92,8 @@ def waiting(repeats: int, tiny: bool) -> list[Row]:
         if not (CONFIGS.parent / 'data' / name).exists():
             print(f'data/{name} is not here: no rows of it', file=sys.stderr)
             continue
-        for workers in (0, 2):
+        # a bank on a GPU takes no workers
+        for workers in (0, 2) if DEVICE.type == 'cpu' else (0,):
             row = Row(
                 f'pretraining on {name}, {workers} workers: waiting for data',
                 '%',

@@ -65,7 +65,8 @@ class SoLaPretrainer(BaseModel):
                 f'start={start}: the padding of its convolutions would be gathered. Set start '
                 f'and the margin after the last position to at least {self.neck.reach}.'
             )
-        self._compare = self._gather_and_compare
+        # of the class, not of this model: a copy must take its own weights
+        self._compare = type(self)._gather_and_compare
         if compile is not False:
             self._compare = torch.compile(
                 self._compare, **({} if compile is True else dict(compile))
@@ -101,7 +102,7 @@ class SoLaPretrainer(BaseModel):
                 f'and sees {self.neck.reach} further; set window to at least '
                 f'{last + self.neck.reach + 1}.'
             )
-        return self._compare(windows, last)
+        return self._compare(self, windows, last)
 
     def _gather_and_compare(self, windows: Tensor, last: int) -> dict[str, Tensor]:
         change = self.neck.change_at(windows, self.start, self.step, self.num_gathered)
