@@ -17,11 +17,11 @@ from mmsola.apis.export import (
     build_sola,
     export_features,
     feature_stores,
-    sha256_of,
 )
+from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.feature_store import FeatureError, FeatureStore
+from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.necks import SoLa
-from mmsola.models.necks.sola_checkpoint import CheckpointError
 
 CHANNELS = 4
 NAMES = ('plain', 'two words', 'Übung_東京', 'train/a', 'train/deep er/b.c')

@@ -23,7 +23,7 @@ from mmsola.datasets.feature_bank import FeatureBank
 from mmsola.datasets.feature_errors import FeatureError
 from mmsola.datasets.feature_store import FeatureStore
 from mmsola.datasets.samplers import Draw
-from mmsola.engine.launch import build_runner
+from mmsola.engine.launch import build_runner, leave_out_idle_workers
 
 WINDOW, CHANNELS, LENGTHS = 5, 3, (6, 40, 9, 17, 23, 11)
 
@@ -427,3 +427,17 @@ def test_training_with_a_bank_learns_what_training_from_files_learns(tiny_config
         runner.train()
         weights.append(runner.model.state_dict())
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+@pytest.mark.parametrize(
+    ('bank', 'kept'),
+    [(dict(), 0), (dict(memory_share=0.5), 0), (dict(memory_share=0), 2), (None, 2)],
+)
+def test_workers_are_left_out_where_a_bank_has_no_work_for_them(tiny_config, bank, kept, log_lines):
+    loader = tiny_config.train_dataloader
+    loader.update(num_workers=2, persistent_workers=True, prefetch_factor=2)
+    loader.dataset.bank = bank
+    leave_out_idle_workers(tiny_config)
+    assert loader.num_workers == kept and loader.persistent_workers == bool(kept)
+    assert ('prefetch_factor' in loader) == bool(kept)
+    assert ('2 workers are left out' in ''.join(log_lines)) == (not kept)

@@ -7,7 +7,7 @@ import torch
 
 from mmsola.apis.publish import publish_model
 from mmsola.models import SoLa
-from mmsola.models.necks.sola_checkpoint import CheckpointError
+from mmsola.models.checkpoint_file import CheckpointError
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import load_checkpoint
 from torch.testing import assert_close
 
+from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.necks.sola import SoLa
-from mmsola.models.necks.sola_checkpoint import CheckpointError
 
 CHANNELS, HIDDEN = 6, 5
 

@@ -16,8 +16,8 @@ from mmsola.apis.export import (
     build_sola,
     export_features,
     feature_stores,
-    sha256_of,
 )
+from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.feature_store import FeatureStore
 
 

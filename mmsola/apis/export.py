@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from tqdm import tqdm
 
+from mmsola.apis.manifest import differences, read_manifest, write_manifest
 from mmsola.atomic import replacing
 from mmsola.datasets.feature_store import FeatureStore
 from mmsola.models.necks import SoLa
@@ -135,7 +135,7 @@ def export_features(
         if written is not None:
             written.result()
     place.finish(list(owner))
-    _write_json(place.manifest, {**content, 'complete': True, 'num_videos': len(owner)})
+    write_manifest(place.manifest, {**content, 'complete': True, 'num_videos': len(owner)})
     return {'written': len(todo), 'kept': len(owner) - len(todo)}
 
 
@@ -155,7 +155,7 @@ class _Place:
 
     def begin(self, content: dict, overwrite: bool) -> None:
         """Make room, or make sure that the export found there is the same."""
-        begun = json.loads(self.manifest.read_text()) if self.manifest.exists() else None
+        begun = read_manifest(self.manifest)
         if begun is None:
             if self.out.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
                 raise ExportError(
@@ -166,11 +166,7 @@ class _Place:
             # the manifest shows that the videos beside it are an export; a kill may have left parts
             for part in (*self.folder.rglob('.partial-*'), *self._parts_of_file()):
                 part.unlink()
-            differs = [
-                f'{key} was {begun.get(key)!r}, is {value!r}'
-                for key, value in content.items()
-                if key not in PATHS and begun.get(key) != value
-            ]
+            differs = differences(begun, content, only_told=PATHS)
             if differs and not overwrite:
                 raise ExportError(
                     f'{self.manifest}: an export was made here with other settings: '
@@ -182,7 +178,7 @@ class _Place:
                         video.unlink()
                 if self.format == 'hdf5':
                     self.out.unlink(missing_ok=True)
-        _write_json(self.manifest, {**content, 'complete': False})
+        write_manifest(self.manifest, {**content, 'complete': False})
         if self.format == 'hdf5' and self.out.exists():
             self.packed = set(FeatureStore(self.out).names())
 
@@ -223,20 +219,6 @@ class _Place:
                 f'{name!r}: this name of a video leads out of {self.folder}; rename its entry.'
             )
         return self.folder / f'{name}{self.suffix}'
-
-
-def sha256_of(path: str | Path) -> str:
-    """Hash of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + '\n')
 
 
 def _datasets(config: object) -> Iterator[dict]:

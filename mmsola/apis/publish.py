@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from mmsola.atomic import replacing
-from mmsola.models.necks.sola_checkpoint import CheckpointError, read_sola_weights
+from mmsola.models.checkpoint_file import CheckpointError
+from mmsola.models.necks.sola_checkpoint import read_sola_weights
 
 
 def publish_model(

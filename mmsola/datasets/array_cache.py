@@ -7,6 +7,7 @@ read there is parsed again.
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import hashlib
 from collections.abc import Callable
@@ -31,21 +32,27 @@ def load_or_parse(
         stamp: Size in bytes and mtime in ns; another stamp is another content.
         parse: Reads the file itself.
     """
-    digest = hashlib.sha256(repr(source).encode()).hexdigest()[:32]
-    folder = f'{cache_folder()}/arrays/{digest[:2]}'
-    path = f'{folder}/{digest[2:]}-{stamp[0]}-{stamp[1]}.npy'
+    place = _place(str(cache_folder()), source)
+    path = f'{place}-{stamp[0]}-{stamp[1]}.npy'
     with contextlib.suppress(OSError, FeatureError), open(path, 'rb') as stream:
         return map_npy(stream, path, mend='')
     array = parse()
     try:
         with replacing(path) as partial:
             np.save(partial, array)
-        for other in glob.glob(f'{glob.escape(folder)}/{digest[2:]}-*.npy'):
+        for other in glob.glob(f'{glob.escape(place)}-*.npy'):
             if other != path:  # what the file held before
                 Path(other).unlink(missing_ok=True)
     except OSError as error:
         _say_unwritable(cache_folder(), error)
     return array
+
+
+# Finding the place anew takes as long as reading a window there.
+@functools.lru_cache(maxsize=1 << 16)
+def _place(cache: str, source: tuple[str, str | None]) -> str:
+    digest = hashlib.sha256(repr(source).encode()).hexdigest()[:32]
+    return f'{cache}/arrays/{digest[:2]}/{digest[2:]}'
 
 
 _said_unwritable: set[Path] = set()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
@@ -52,9 +53,29 @@ def load_config(args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config) -> Runner:
     """MMEngine's Runner of a config; several processes work on a CPU too."""
     compat.init_cpu_process_group(cfg)
+    leave_out_idle_workers(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_neck(cfg, unwrapped_model(runner))
     return runner
+
+
+def leave_out_idle_workers(cfg: Config) -> None:
+    """Let no worker carry to the training what its feature bank holds in the same memory.
+
+    Workers would take cores and copies, for nothing. Only a bank that always maps a file
+    (``memory_share=0``) has something to read ahead.
+    """
+    loader = cfg.get('train_dataloader')
+    bank = loader.dataset.get('bank') if loader and 'dataset' in loader else None
+    if bank is None or bank.get('memory_share') == 0 or not loader.get('num_workers'):
+        return
+    print_log(
+        f'train_dataloader: its {loader.num_workers} workers are left out, since the feature bank '
+        'keeps the features in memory; bank=None reads files, and with workers.',
+        'current',
+    )
+    loader.update(num_workers=0, persistent_workers=False)
+    loader.pop('prefetch_factor', None)
 
 
 def check_neck(cfg: Config, model: nn.Module) -> None:

@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -89,8 +90,12 @@ def in_a_process(function: Callable[..., Any], *args: Any) -> Any:
     """Call it in a fresh process, whose memory nobody else has used; here if only trying out."""
     if only_trying_out:
         return function(*args)
-    with multiprocessing.get_context('spawn').Pool(1) as pool:
+    with multiprocessing.get_context('spawn').Pool(1, initializer=_to_stderr) as pool:
         return pool.apply(function, args)
+
+
+def _to_stderr() -> None:
+    sys.stdout = sys.stderr  # stdout has the table
 
 
 def peak_megabytes(function: Callable[[], Any]) -> float:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 
-import torch
 from torch import Tensor
+
+from mmsola.models.checkpoint_file import CheckpointError, read_state_dict, the_one_file
 
 SOLA_KEYS = ('alpha',) + tuple(
     f'conv_network.{i}.{kind}' for i in (0, 2, 4) for kind in ('weight', 'bias')
 )
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read, or that holds no (or no single) SoLa module."""
 
 
 def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict[str, Tensor]:
@@ -30,8 +26,8 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
         CheckpointError: The file is missing or unreadable, or the module's keys are not all there;
             the message has the keys expected and found.
     """
-    checkpoint = _the_one_file(checkpoint)
-    state_dict = _read_state_dict(checkpoint)
+    checkpoint = the_one_file(checkpoint)
+    state_dict = read_state_dict(checkpoint)
     begins = [k[: -len('alpha')] for k in state_dict if k == 'alpha' or k.endswith('.alpha')]
     complete = [p for p in begins if all(p + key in state_dict for key in SOLA_KEYS)]
     # an incomplete one is still the best place to say what is missing
@@ -62,37 +58,6 @@ def architecture_of(weights: dict[str, Tensor]) -> dict:
         'hidden_channels': conv1.shape[0],
         'kernel_sizes': (conv1.shape[2], conv2.shape[2]),
     }
-
-
-def _the_one_file(checkpoint: str | Path) -> Path:
-    path = Path(checkpoint)
-    if path.exists() or not glob.has_magic(str(checkpoint)):
-        return path
-    matching = sorted(glob.glob(str(checkpoint)))
-    if len(matching) != 1:
-        raise CheckpointError(
-            f'{checkpoint}: expected one matching checkpoint, found {matching or "none"}. '
-            'Pretrain SoLa first, or name the checkpoint itself.'
-        )
-    return Path(matching[0])
-
-
-def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(f'{path}: no such checkpoint file.')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # PyTorch meets damaged bytes with whatever Python raises
-        raise CheckpointError(
-            f'{path}: not a checkpoint that can be read safely '
-            f'({str(error).splitlines()[0] if str(error) else type(error).__name__}). '
-            'It is truncated, not made by torch.save, or holds other objects than weights; '
-            'save it again as {"state_dict": model.state_dict()}.'
-        ) from error
-    content = content.get('state_dict', content) if isinstance(content, dict) else content
-    if not isinstance(content, dict):
-        raise CheckpointError(f'{path}: expected a state dict, found {type(content).__name__}.')
-    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
 
 def _listing(state_dict: dict[str, Tensor]) -> str:

@@ -1,0 +1,42 @@
+"""What a folder of results says of itself: how they were made, and whether all are there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from mmsola.atomic import replacing
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest, None where there is none."""
+    return json.loads(path.read_text(encoding='utf-8')) if path.exists() else None
+
+
+def write_manifest(path: Path, content: dict[str, Any]) -> None:
+    """Write it whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n', 'utf-8')
+
+
+def differences(
+    begun: dict[str, Any], content: dict[str, Any], only_told: Collection[str]
+) -> list[str]:
+    """Which settings were others, readable; those ``only_told`` are not compared."""
+    return [
+        f'{key} was {begun.get(key)!r}, is {value!r}'
+        for key, value in content.items()
+        if key not in only_told and begun.get(key) != value
+    ]
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hash of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
