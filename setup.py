@@ -37,6 +37,7 @@ setup(
         'torch>=2.6',  # loads MMEngine's checkpoints safely; developed with 2.13
         'mmengine>=0.10.3,<1',  # 0.10.3 keeps every process's results in a distributed evaluation
         'mmaction2>=1.2,<2',  # 1.2 brought TCANet; its localizers are subclassed, 2 may change them
+        'av>=14',  # 14 tells how frames are rotated
         'numpy>=1.23',  # oldest with wheels for Python 3.11
         'jinja2',
         'h5py>=3',  # text attributes are str, no longer bytes

@@ -1,0 +1,129 @@
+"""From video files to what a snippet encoder takes, each frame decoded and resized once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from mmsola.datasets.snippet_sampling import SnippetSampling
+from mmsola.datasets.video import Video, VideoError
+
+# What of a video is in memory at once: snippets as the recognizer takes them, and frames as decoded.
+CHUNK_SNIPPETS = 16
+BLOCK_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What an extraction remembers of a video."""
+
+    num_snippets: int
+    num_frames: int
+    fps: float
+    duration_sec: float
+    is_variable: bool
+
+
+@dataclass(frozen=True)
+class SnippetChunk:
+    """Some consecutive snippets of one video, ``inputs`` ``(N, ...)`` as the recognizer takes them.
+
+    ``failure`` says why the video ends here without being whole; then there are no inputs.
+    """
+
+    name: str
+    facts: VideoFacts | None = None
+    inputs: Tensor | None = None
+    failure: str | None = None
+
+
+class SnippetStream(IterableDataset):
+    """Snippets of many videos, video after video, each in order; workers share the videos.
+
+    However long a video is, no more of it than a chunk is in memory.
+
+    Args:
+        videos: Names and files.
+        sampling: Which frames make a snippet.
+        frame_pipeline: MMAction2's transforms that treat every frame alike (resizing, cropping).
+        snippet_pipeline: Its transforms from the frames of a snippet to ``inputs``.
+        clips: ``num_clips`` and ``clip_len`` that these shall find.
+        fps: Frames a second to bring videos to; None keeps their own.
+    """
+
+    def __init__(
+        self,
+        videos: Mapping[str, Path],
+        sampling: SnippetSampling,
+        frame_pipeline: Sequence[dict | Callable],
+        snippet_pipeline: Sequence[dict | Callable],
+        clips: Mapping[str, int],
+        fps: float | None = None,
+    ) -> None:
+        self.videos = list(videos.items())
+        self.sampling = sampling
+        self.frame_pipeline = Compose(list(frame_pipeline))
+        self.snippet_pipeline = Compose(list(snippet_pipeline))
+        self.clips = dict(clips)
+        self.fps = fps
+
+    def __iter__(self) -> Iterator[SnippetChunk]:
+        worker = get_worker_info()
+        mine = self.videos[worker.id :: worker.num_workers] if worker else self.videos
+        for name, path in mine:
+            try:
+                yield from self._chunks(name, path)
+            except VideoError as error:
+                yield SnippetChunk(name, failure=str(error))
+
+    def _chunks(self, name: str, path: Path) -> Iterator[SnippetChunk]:
+        video = Video(path, self.fps)
+        num_snippets = self.sampling.num_snippets(video.num_frames)
+        facts = VideoFacts(
+            num_snippets, video.num_frames, video.fps, video.duration_sec, video.is_variable
+        )
+        ready: dict[int, list[np.ndarray]] = {}  # frame -> its views
+        for start in range(0, num_snippets, CHUNK_SNIPPETS):
+            stop = min(start + CHUNK_SNIPPETS, num_snippets)
+            wanted = self.sampling.frames(video.num_frames, start, stop)
+            # neighbours overlap: what the last chunk had is not decoded again
+            ready = {frame: ready[frame] for frame in np.unique(wanted).tolist() if frame in ready}
+            missing = [frame for frame in np.unique(wanted).tolist() if frame not in ready]
+            for begin in range(0, len(missing), BLOCK_FRAMES):
+                block = missing[begin : begin + BLOCK_FRAMES]
+                ready.update(zip(block, self._views(list(video.frames(block)))))
+            snippets = [self._inputs([ready[frame] for frame in row]) for row in wanted.tolist()]
+            yield SnippetChunk(name, facts, torch.stack(snippets))
+
+    def _views(self, frames: list[np.ndarray]) -> list[list[np.ndarray]]:
+        """Each frame resized and cropped, once for every crop."""
+        results = self.frame_pipeline(
+            {
+                'imgs': frames,
+                'original_shape': frames[0].shape[:2],
+                'img_shape': frames[0].shape[:2],
+                'modality': 'RGB',
+                'num_clips': 1,
+                'clip_len': len(frames),
+            }
+        )
+        # crops follow each other, each with all frames
+        return [results['imgs'][i :: len(frames)] for i in range(len(frames))]
+
+    def _inputs(self, frames: list[list[np.ndarray]]) -> Tensor:
+        images = [frame[view] for view in range(len(frames[0])) for frame in frames]
+        results = {
+            'imgs': images,
+            'original_shape': images[0].shape[:2],
+            'img_shape': images[0].shape[:2],
+            'modality': 'RGB',
+            **self.clips,
+        }
+        return self.snippet_pipeline(results)['inputs']

@@ -1,0 +1,202 @@
+"""A video file as frames on an even grid of time, read from front to back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+VIDEO_SUFFIXES = ('.mp4', '.mkv', '.avi', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv')
+
+_SEEK_AHEAD_FRAMES = 256  # to one further away it is quicker to seek than to decode what is between
+# Recordings may begin or end in frames that cannot be decoded: the nearest stands for so much.
+_LOST_SEC = 0.5
+
+
+class VideoError(ValueError):
+    """A video that cannot be decoded; says file, what was found, expected, and the mend."""
+
+
+class Video:
+    """One video file: what is known of it, and its frames on an even grid.
+
+    Frame i of the grid is the picture that is shown ``i / fps`` seconds after the first one. With
+    the file's own rate and frames that lie evenly, as nearly all do, these are its frames. A file
+    of variable rate is brought to its mean rate, others to the one asked for, so that an index
+    tells a time in either case. Frames are turned as the file's rotation mark says.
+
+    Decoded by PyAV one frame after the other: memory does not grow with the length. (decord, which
+    MMAction2 takes for trimmed clips, decodes ahead of a slow reader without limit.)
+
+    Args:
+        path: The file.
+        fps: Frames a second of the grid; None for the file's own.
+
+    Attributes:
+        num_frames: Frames of the grid.
+        fps: Frames a second of the grid.
+        duration_sec: From the beginning of the first to the end of the last frame.
+        is_variable: Whether the file's own frames do not lie evenly.
+
+    Raises:
+        VideoError: The file is missing, empty, no video, or holds no frame.
+    """
+
+    def __init__(self, path: str | Path, fps: float | None = None) -> None:
+        if fps is not None and fps <= 0:
+            raise ValueError(f'fps is {fps}; expected a number above 0, or None for the own rate.')
+        self.path = str(path)
+        self._ticks, end_tick, tick_sec = self._read_times()
+        starts_sec = (self._ticks - self._ticks[0]) * tick_sec
+        self.duration_sec = float((end_tick - self._ticks[0]) * tick_sec)
+        own_fps = len(starts_sec) / self.duration_sec
+        evenly_sec = np.arange(len(starts_sec)) / own_fps
+        self.is_variable = bool(np.abs(starts_sec - evenly_sec).max() > 0.75 / own_fps)
+        self.fps = own_fps if fps is None else float(fps)
+        if self.is_variable or fps is not None:
+            self.num_frames = max(1, round(self.duration_sec * self.fps))
+            shown_at_sec = np.arange(self.num_frames) / self.fps + tick_sec  # times are rounded
+            self._of_grid = np.searchsorted(starts_sec, shown_at_sec, 'right') - 1
+        else:
+            self.num_frames = len(starts_sec)
+            self._of_grid = np.arange(self.num_frames)
+        self._tick_sec = tick_sec
+        self._decoded: Iterator[tuple[int, av.VideoFrame]] = iter(())
+        self._picture = np.zeros((0, 0, 3), np.uint8)
+        self._stands_for = range(0)  # frames of the file: of lost ones the next that is there
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
+        """Pictures ``(H, W, 3)``, RGB uint8, of frames of the grid; quickest if indices rise.
+
+        Raises:
+            VideoError: One of them cannot be decoded.
+        """
+        for wanted in self._of_grid[np.asarray(indices, dtype=int)].tolist():
+            if wanted not in self._stands_for:
+                self._go_to(wanted)
+            yield self._picture
+
+    def _go_to(self, wanted: int) -> None:
+        """Decode up to a frame of the file, or to the next one that can be decoded."""
+        reached = self._stands_for.stop - 1
+        if not reached <= wanted <= reached + _SEEK_AHEAD_FRAMES:
+            self._decoded = self._decode_from(wanted)
+        at, frame = self._next_from(wanted)
+        if at < wanted or self._seconds_between(wanted, at) > _LOST_SEC:
+            # a seek may land anywhere; from the beginning on there is no doubt
+            self._decoded = self._decode_from(0)
+            at, frame = self._next_from(wanted)
+        if frame is None or self._seconds_between(wanted, at) > _LOST_SEC:
+            near = '' if frame is None else f'; the nearest one that can is frame {at}'
+            raise self._error(f'frame {wanted} of {len(self._ticks)} cannot be decoded{near}')
+        self._stands_for = range(wanted, max(at, wanted) + 1)
+        self._picture = _upright(frame)
+
+    def _next_from(self, wanted: int) -> tuple[int, av.VideoFrame | None]:
+        """The first decoded frame from ``wanted`` on, else the last one, and its place."""
+        at, frame = -1, None
+        try:
+            for at, frame in self._decoded:
+                if at >= wanted:
+                    break
+        except (av.FFmpegError, ValueError) as error:
+            raise self._error(
+                f'frame {wanted} of {len(self._ticks)} cannot be decoded ({error})'
+            ) from error
+        return at, frame
+
+    def _seconds_between(self, one: int, other: int) -> float:
+        return abs(int(self._ticks[one] - self._ticks[other])) * self._tick_sec
+
+    def _decode_from(self, wanted: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Frames with their places in the file, from a key frame at or before ``wanted`` on."""
+        with self._opened() as container:
+            stream = container.streams.video[0]
+            if wanted > _SEEK_AHEAD_FRAMES:
+                container.seek(int(self._ticks[wanted]), stream=stream)
+            at = -1
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise ValueError('its bytes are damaged')
+                # a frame without time can only be counted
+                at = at + 1 if frame.pts is None else int(np.searchsorted(self._ticks, frame.pts))
+                yield at, frame
+
+    def _read_times(self) -> tuple[np.ndarray, int, float]:
+        """When each frame begins and the last one ends, in ticks, and the length of a tick.
+
+        Nothing is decoded. Headers tell it too, but not all, and not always the truth.
+        """
+        file = Path(self.path)
+        if not file.is_file():
+            raise self._error('no such file', 'correct its path, or leave it out of the list')
+        if not file.stat().st_size:
+            raise self._error('is empty (0 bytes)')
+        try:
+            with self._opened() as container:
+                if not container.streams.video:
+                    raise self._error('holds no picture, only sound or other streams')
+                stream = container.streams.video[0]
+                tick_sec = float(stream.time_base or Fraction(1, 1000))
+                packets = [
+                    (packet.pts if packet.pts is not None else packet.dts, packet.duration or 0)
+                    for packet in container.demux(stream)
+                    if packet.size and not packet.is_discard
+                ]
+        except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, VideoError):
+                raise
+            raise self._error(f'cannot be opened as a video ({error})') from error
+        timed = sorted(packet for packet in packets if packet[0] is not None)
+        if not timed:
+            raise self._error(f'holds no frame with a time, of {len(packets)} frames')
+        ticks, lengths = (np.array(column, dtype=np.int64) for column in zip(*timed))
+        ticks, first = np.unique(ticks, return_index=True)
+        usual = int(np.median(np.diff(ticks))) if len(ticks) > 1 else 0
+        last_length = int(lengths[first[-1]]) or usual or round(1 / 25 / tick_sec)
+        return ticks, int(ticks[-1]) + last_length, tick_sec
+
+    def _opened(self) -> av.container.InputContainer:
+        return av.open(self.path, metadata_errors='ignore')
+
+    def _error(self, found: str, mend: str = '') -> VideoError:
+        mend = mend or 'copy, download or record it again, or encode it anew with ffmpeg'
+        return VideoError(f'{self.path}: {found}\n  expected: a video with frames\n  mend: {mend}')
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """A decoded frame as a picture, turned as its rotation mark says (counter-clockwise)."""
+    picture = frame.to_ndarray(format='rgb24')
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
+
+
+def list_videos(folder: str | Path) -> dict[str, Path]:
+    """Videos below a folder by name, which is the path without suffix: ``'train/abc'``.
+
+    Raises:
+        VideoError: There is none, or two have one name.
+    """
+    root = Path(folder)
+    files = [
+        path
+        for path in sorted(root.rglob('*'))
+        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith('.')
+    ]
+    if not files:
+        raise VideoError(
+            f'{folder}: no video found\n  expected: files with {", ".join(VIDEO_SUFFIXES)}\n'
+            '  mend: correct the folder'
+        )
+    videos: dict[str, Path] = {}
+    for path in files:
+        name = path.relative_to(root).with_suffix('').as_posix()
+        if name in videos:
+            raise VideoError(
+                f'{videos[name]} and {path}: two videos called {name!r}\n'
+                '  expected: one file for each name\n  mend: rename one of them'
+            )
+        videos[name] = path
+    return videos
