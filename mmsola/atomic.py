@@ -16,12 +16,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
     A kill or an error leaves the old file, if there was one. The suffix is kept, since libraries
     go by it.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # machines that share a disk may share process numbers too
-    partial = path.with_name(f'.partial-{os.getpid()}-{secrets.token_hex(4)}-{path.name}')
+    partial = partial_beside(path)
     try:
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_beside(path: str | Path) -> Path:
+    """A name in the same folder, which is made, that nobody else writes to or reads."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # machines that share a disk may share process numbers too
+    return path.with_name(f'.partial-{os.getpid()}-{secrets.token_hex(4)}-{path.name}')

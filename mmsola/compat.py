@@ -310,12 +310,20 @@ def init_cpu_process_group(cfg: Config) -> bool:
     if wrapper is not None and issubclass(wrapper, DistributedDataParallel):
         cfg.model_wrapper_cfg.setdefault('device_ids', None)
 
+    timeout_sec = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    init_gloo(launcher, None if timeout_sec is None else timedelta(seconds=timeout_sec))
+    return True
+
+
+def init_gloo(launcher: str, timeout: timedelta | None = None) -> None:
+    """Join the ``gloo`` process group of a job that a launcher started, if that is not done yet.
+
+    Raises:
+        RuntimeError: The process was not started by that launcher.
+    """
     if not torch.distributed.is_initialized():
         _export_rendezvous(launcher)
-        timeout_sec = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
-        timeout = None if timeout_sec is None else timedelta(seconds=timeout_sec)
         torch.distributed.init_process_group('gloo', timeout=timeout)
-    return True
 
 
 def _export_rendezvous(launcher: str) -> None:

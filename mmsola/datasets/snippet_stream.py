@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from mmsola.datasets.snippet_sampling import SnippetSampling
 from mmsola.datasets.video import Video, VideoError
 
-# What of a video is in memory at once: snippets as the recognizer takes them, and frames as decoded.
+# What of a video is in memory at once: snippets as a recognizer takes them, and decoded frames.
 CHUNK_SNIPPETS = 16
 BLOCK_FRAMES = 16
 
@@ -101,6 +101,7 @@ class SnippetStream(IterableDataset):
                 ready.update(zip(block, self._views(list(video.frames(block)))))
             snippets = [self._inputs([ready[frame] for frame in row]) for row in wanted.tolist()]
             yield SnippetChunk(name, facts, torch.stack(snippets))
+        video.close()
 
     def _views(self, frames: list[np.ndarray]) -> list[list[np.ndarray]]:
         """Each frame resized and cropped, once for every crop."""

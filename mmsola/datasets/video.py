@@ -66,7 +66,7 @@ class Video:
         self._tick_sec = tick_sec
         self._decoded: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._picture = np.zeros((0, 0, 3), np.uint8)
-        self._stands_for = range(0)  # frames of the file: of lost ones the next that is there
+        self._stands_for = range(0)  # frames of the file: for lost ones the next that is there
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         """Pictures ``(H, W, 3)``, RGB uint8, of frames of the grid; quickest if indices rise.
@@ -78,6 +78,11 @@ class Video:
             if wanted not in self._stands_for:
                 self._go_to(wanted)
             yield self._picture
+
+    def close(self) -> None:
+        """Let go of the file; the next frame opens it again."""
+        self._decoded = iter(())
+        self._stands_for = range(0)
 
     def _go_to(self, wanted: int) -> None:
         """Decode up to a frame of the file, or to the next one that can be decoded."""
@@ -97,16 +102,16 @@ class Video:
 
     def _next_from(self, wanted: int) -> tuple[int, av.VideoFrame | None]:
         """The first decoded frame from ``wanted`` on, else the last one, and its place."""
-        at, frame = -1, None
+        last: tuple[int, av.VideoFrame | None] = (-1, None)
         try:
-            for at, frame in self._decoded:
-                if at >= wanted:
+            for last in self._decoded:
+                if last[0] >= wanted:
                     break
         except (av.FFmpegError, ValueError) as error:
             raise self._error(
                 f'frame {wanted} of {len(self._ticks)} cannot be decoded ({error})'
             ) from error
-        return at, frame
+        return last
 
     def _seconds_between(self, one: int, other: int) -> float:
         return abs(int(self._ticks[one] - self._ticks[other])) * self._tick_sec
@@ -115,6 +120,8 @@ class Video:
         """Frames with their places in the file, from a key frame at or before ``wanted`` on."""
         with self._opened() as container:
             stream = container.streams.video[0]
+            # threads of a decoder would hang a process forked meanwhile when it cleans up
+            stream.codec_context.thread_count = 1
             if wanted > _SEEK_AHEAD_FRAMES:
                 container.seek(int(self._ticks[wanted]), stream=stream)
             at = -1

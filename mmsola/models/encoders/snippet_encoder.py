@@ -13,6 +13,7 @@ from mmaction.models.heads import FeatureHead
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmsola.datasets.snippet_sampling import SnippetSampling
@@ -71,6 +72,7 @@ class SnippetEncoder:
         amp: bool = False,
     ) -> None:
         cfg = config if isinstance(config, Config) else Config.fromfile(str(config))
+        init_default_scope(cfg.get('default_scope', 'mmaction'))  # as MMAction2's init_recognizer
         self.name = getattr(cfg, 'filename', None) or 'the config'
         model_cfg = copy.deepcopy(cfg.get('model') or ConfigDict())
         if model_cfg.get('type') not in ('Recognizer2D', 'Recognizer3D'):
@@ -94,7 +96,8 @@ class SnippetEncoder:
         if 'pretrained' in model_cfg.backbone:
             model_cfg.backbone.pretrained = None
         self.model = MODELS.build(model_cfg)
-        load_recognizer_weights(self.model, checkpoint, str(self.name))
+        #: Whether the checkpoint has the classifier of the config as well.
+        self.classifies = load_recognizer_weights(self.model, checkpoint, str(self.name))
         self.model.requires_grad_(False).eval().to(device)
         self.head = FeatureHead(
             backbone_name=_FEATURE_HEAD_NAMES.get(model_cfg.backbone.type),
@@ -118,7 +121,17 @@ class SnippetEncoder:
 
     @torch.inference_mode()
     def with_scores(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(N, C)`` and the recognizer's class scores ``(N, classes)``."""
+        """Features ``(N, C)`` and the recognizer's class scores ``(N, classes)``.
+
+        Raises:
+            EncoderError: The checkpoint has no classifier that fits the config.
+        """
+        if not self.classifies:
+            raise EncoderError(
+                f'{self.name}: the checkpoint has no classifier of its own that fits\n'
+                '  expected: weights of cls_head for the classes of the config\n'
+                '  mend: name the checkpoint that was trained with this config'
+            )
         features, kwargs = self._features(inputs)
         samples = [ActionDataSample() for _ in range(len(inputs))]
         with self._autocast():

@@ -1,0 +1,269 @@
+"""Snippet features of videos: one frozen encoder over many files."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, barrier, get_dist_info
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from mmsola.apis.manifest import differences, read_manifest, write_manifest
+from mmsola.datasets.feature_writer import FeatureWriter
+from mmsola.datasets.snippet_stream import SnippetChunk, SnippetStream, VideoFacts
+from mmsola.models.encoders import SnippetEncoder
+from mmsola.version import __version__
+
+MANIFEST = '_extraction.json'
+DTYPES = ('float32', 'float16')
+ONLY_TOLD = ('config', 'checkpoint', 'mmsola')  # the checkpoint's hash and the frames decide
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class ExtractionError(ValueError):
+    """An extraction that cannot be made, or that would mix with one made otherwise."""
+
+
+def extract_features(
+    encoder: SnippetEncoder,
+    videos: Mapping[str, Path],
+    out: str | Path,
+    batch_size: int = 32,
+    fps: float | None = None,
+    dtype: str = 'float32',
+    num_workers: int = 0,
+    about: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write ``<name>.npy`` ``(T, C)`` and ``<name>.json``, what is known of it, for each video.
+
+    Each file appears whole or not at all; a second call goes on where a killed one stopped. Videos
+    that cannot be decoded are skipped, and listed in the result and in ``_extraction.json``.
+    In a distributed job every process takes its share of the videos. A batch holds snippets of any
+    videos and is always of one size, so a feature does not depend on what it was computed with.
+
+    Args:
+        encoder: The frozen encoder.
+        videos: Names and files.
+        out: A folder, empty or with this very extraction.
+        batch_size: Snippets that the encoder takes at once.
+        fps: Bring all videos to this many frames a second; None keeps their own.
+        dtype: ``'float32'`` or ``'float16'``.
+        num_workers: Processes that decode ahead; 0 decodes between two batches.
+        about: What goes into ``_extraction.json``, the checkpoint's hash above all. An extraction
+            begun with another one is not gone on with.
+        overwrite: Begin anew.
+
+    Returns:
+        ``written`` and ``kept`` in videos, ``snippets`` written, ``failed`` names and reasons; of
+        all processes together.
+
+    Raises:
+        ExtractionError: ``out`` holds something else, a feature is not finite, or the disk is full.
+    """
+    if dtype not in DTYPES or batch_size < 1:
+        raise ExtractionError(
+            f'extraction: dtype is one of {DTYPES} and batch_size at least 1, got {dtype!r} and '
+            f'{batch_size}.'
+        )
+    folder = Path(out)
+    if any(Path(name).name == Path(MANIFEST).stem for name in videos):
+        raise ExtractionError(
+            f'a video is called {MANIFEST[:-5]!r}, as the manifest is; rename it.'
+        )
+    content = {
+        **(about or {}),
+        **json.loads(json.dumps(encoder.settings())),
+        'fps': fps,
+        'dtype': dtype,
+        'mmsola': __version__,
+    }
+    rank, world_size = get_dist_info()
+    if rank == 0:
+        _begin(folder, content, overwrite)
+    barrier()
+    # largest first, then in turns: the shares take about equally long
+    order = sorted(videos, key=lambda name: (-_bytes_of(videos[name]), name))
+    mine = order[rank::world_size]
+    todo = [name for name in mine if not (folder / f'{name}.json').exists()]
+    failed, num_snippets = _extract(
+        encoder,
+        {name: videos[name] for name in todo},
+        folder,
+        batch_size,
+        fps,
+        dtype,
+        num_workers,
+    )
+    result = {
+        'written': len(todo) - len(failed),
+        'kept': len(mine) - len(todo),
+        'snippets': num_snippets,
+        'failed': failed,
+    }
+    results = all_gather_object(result)
+    total = {key: sum(r[key] for r in results) for key in ('written', 'kept', 'snippets')}
+    total['failed'] = {name: why for r in results for name, why in sorted(r['failed'].items())}
+    if rank == 0:
+        complete = {'complete': True, 'num_videos': total['written'] + total['kept']}
+        write_manifest(folder / MANIFEST, {**content, **complete, 'failed': total['failed']})
+    return total
+
+
+def _begin(folder: Path, content: dict[str, Any], overwrite: bool) -> None:
+    """Make room, or make sure that the extraction found there is the same."""
+    manifest = folder / MANIFEST
+    begun = read_manifest(manifest)
+    if begun is None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ExtractionError(
+                f'{folder}: exists already and is no extraction (no {MANIFEST}); choose an empty '
+                'place.'
+            )
+    else:
+        for part in folder.rglob('.partial-*'):  # of a kill
+            part.unlink()
+        differs = differences(begun, content, ONLY_TOLD)
+        if differs and not overwrite:
+            raise ExtractionError(
+                f'{folder}: an extraction was made here with other settings: '
+                f'{", ".join(differs)}. Choose another place, or --overwrite it.'
+            )
+        if overwrite:
+            for facts in folder.rglob('*.json'):
+                facts.with_suffix('.npy').unlink(missing_ok=True)
+                facts.unlink()
+    write_manifest(manifest, {**content, 'complete': False})
+
+
+def _extract(
+    encoder: SnippetEncoder,
+    videos: Mapping[str, Path],
+    folder: Path,
+    batch_size: int,
+    fps: float | None,
+    dtype: str,
+    num_workers: int,
+) -> tuple[dict[str, str], int]:
+    """Why videos failed, by name, and how many snippets were written."""
+    stream = SnippetStream(
+        videos,
+        encoder.sampling,
+        encoder.frame_pipeline,
+        encoder.snippet_pipeline,
+        encoder.clips,
+        fps,
+    )
+    loader = DataLoader(stream, batch_size=None, num_workers=num_workers, prefetch_factor=None)
+    failed: dict[str, str] = {}
+    open_files: dict[str, FeatureWriter] = {}
+    num_snippets = 0
+    left = {name: _bytes_of(path) for name, path in videos.items()}  # what the bar still waits for
+    with (
+        tqdm(
+            total=sum(left.values()),
+            desc='features',
+            unit='B',
+            unit_scale=True,
+            disable=get_dist_info()[0] != 0,
+        ) as progress,
+        ExitStack() as undone,
+    ):
+        undone.callback(_discard, open_files)
+
+        def chunks() -> Iterator[SnippetChunk]:
+            for chunk in loader:
+                if chunk.failure is None:
+                    yield chunk
+                    continue
+                failed[chunk.name] = chunk.failure
+                if chunk.name in open_files:
+                    open_files.pop(chunk.name).discard()
+                progress.update(left.pop(chunk.name))
+
+        for name, facts, features in _encoded(chunks(), encoder, batch_size):
+            if name in failed:
+                continue
+            if name not in open_files:
+                open_files[name] = FeatureWriter(
+                    folder / f'{name}.npy', facts.num_snippets, features.shape[1], dtype
+                )
+            with _disk_is_not_full(folder):
+                open_files[name].add(features)
+                if open_files[name].is_whole:
+                    open_files.pop(name).finish()
+                    # last of all: it says that the features are there
+                    write_manifest(folder / f'{name}.json', asdict(facts))
+            num_snippets += len(features)
+            done = round(_bytes_of(videos[name]) * len(features) / facts.num_snippets)
+            progress.update(min(done, left[name]))
+            left[name] -= min(done, left[name])
+            progress.set_postfix(snippets=num_snippets, failed=len(failed))
+    return failed, num_snippets
+
+
+def _encoded(
+    chunks: Iterator[SnippetChunk], encoder: Callable[[Tensor], Tensor], batch_size: int
+) -> Iterator[tuple[str, VideoFacts, np.ndarray]]:
+    """Features of the chunks' snippets in order, computed in batches of one size."""
+    rows: list[tuple[str, VideoFacts, Tensor]] = []
+    for chunk in chunks:
+        assert chunk.inputs is not None and chunk.facts is not None
+        if rows and rows[0][2].shape != chunk.inputs.shape[1:]:
+            yield from _encode(rows, encoder, batch_size)  # uncropped videos differ in size
+            rows = []
+        rows += [(chunk.name, chunk.facts, snippet) for snippet in chunk.inputs]
+        while len(rows) >= batch_size:
+            yield from _encode(rows[:batch_size], encoder, batch_size)
+            rows = rows[batch_size:]
+    if rows:
+        yield from _encode(rows, encoder, batch_size)
+
+
+def _encode(
+    rows: list[tuple[str, VideoFacts, Tensor]],
+    encoder: Callable[[Tensor], Tensor],
+    batch_size: int,
+) -> Iterator[tuple[str, VideoFacts, np.ndarray]]:
+    inputs = torch.stack([snippet for _, _, snippet in rows])
+    filler = inputs[-1:].expand(batch_size - len(rows), *inputs.shape[1:])
+    features = encoder(torch.cat([inputs, filler]))[: len(rows)].numpy()
+    begin = 0
+    for i, (name, facts, _) in enumerate(rows):
+        if i + 1 == len(rows) or rows[i + 1][0] != name:
+            yield name, facts, features[begin : i + 1]
+            begin = i + 1
+
+
+def _discard(files: dict[str, FeatureWriter]) -> None:
+    for file in files.values():
+        file.discard()
+
+
+@contextmanager
+def _disk_is_not_full(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise ExtractionError(
+            f'{folder}: no space left ({error.strerror}). Free some, and run the same command '
+            'again: it goes on with the videos that are not done.'
+        ) from error
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
