@@ -1,0 +1,40 @@
+"""Names written in pictures, in whatever script they are."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from matplotlib import font_manager
+
+# Matplotlib's own font comes first; these, where one is installed, have what it lacks.
+_FURTHER_FONTS = (
+    'Noto Sans CJK SC', 'Noto Sans CJK JP', 'Source Han Sans SC', 'WenQuanYi Zen Hei',
+    'WenQuanYi Micro Hei', 'PingFang SC', 'Hiragino Sans', 'Apple SD Gothic Neo',
+    'Microsoft YaHei', 'Yu Gothic', 'Malgun Gothic', 'Arial Unicode MS', 'Noto Sans',
+    'Noto Sans Devanagari', 'Noto Sans Thai', 'Noto Sans Arabic',
+)  # fmt: skip
+_NO_GLYPH = '□'
+
+
+@cache
+def font_families() -> list[str]:
+    """Fonts to write names with; a letter is taken from the first one that has it."""
+    installed = set(font_manager.get_font_names())
+    return ['DejaVu Sans', *(font for font in _FURTHER_FONTS if font in installed)]
+
+
+def drawable(text: str, max_letters: int = 1000) -> str:
+    """The text in one line, cut to ``max_letters``, with a box for letters that no font has.
+
+    Matplotlib draws a box too, but warns of each one whenever the picture is drawn.
+    """
+    line = ' '.join(text.split())
+    if len(line) > max_letters:
+        line = line[: max_letters - 1].rstrip() + '…'
+    return ''.join(letter if ord(letter) in _glyphs() else _NO_GLYPH for letter in line)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    files = [font_manager.findfont(family) for family in font_families()]
+    return frozenset(code for file in files for code in font_manager.get_font(file).get_charmap())

@@ -1,0 +1,336 @@
+"""The timeline of one video, as picture and as video: what stands where, whatever comes in."""
+
+from __future__ import annotations
+
+import warnings
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from mmsola.datasets.video import Video, VideoError
+from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.visualization import timeline_video
+from mmsola.visualization.actionness import actionness
+from mmsola.visualization.class_colours import class_colours
+from mmsola.visualization.lettering import drawable
+from mmsola.visualization.thumbnails import thumbnails_of
+from mmsola.visualization.time_axis import time_marks
+from mmsola.visualization.timeline_video import write_timeline_video
+from mmsola.visualization.video_timeline import draw_video_timeline
+
+# not sorted by score
+FOUND = LabelledSegments(
+    np.array([[0.5, 4.0], [6.0, 9.0], [1.0, 2.0]]),
+    ['dive', 'jump', 'dive'],
+    np.array([0.2, 0.9, 0.6]),
+)
+TRUTH = LabelledSegments(np.array([[6.0, 9.5], [1.0, 3.0], [4.0, 5.0]]), ['jump', 'dive', 'jump'])
+NOTHING = LabelledSegments(np.zeros((0, 2)), [], np.zeros(0))
+
+
+def bars(panel):
+    """Start and end of every bar, in seconds, from the top down."""
+    found = [bar for group in panel.containers for bar in group]
+    return [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in sorted(found, key=_row)]
+
+
+def _row(bar):
+    return round(bar.get_y() + bar.get_height() / 2)
+
+
+def names(panel):
+    return [label.get_text() for label in panel.get_yticklabels()]
+
+
+def panels(figure):
+    """By the first word of their heading."""
+    return {panel.get_title(loc='left').split(' ')[0].rstrip(':'): panel for panel in figure.axes}
+
+
+def picture(width, height, shade=100):
+    return np.full((height, width, 3), shade, np.uint8)
+
+
+# --- actionness -----------------------------------------------------------------------------------
+
+
+def test_actionness_is_the_best_score_that_covers_the_moment():
+    rng = np.random.default_rng(0)
+    segments = np.sort(rng.uniform(0, 10, (30, 2)).round(1), axis=1)
+    scores = rng.uniform(-0.5, 1, 30)
+    at_sec = np.concatenate([rng.uniform(-1, 11, 100), segments.ravel()])
+    expected = [
+        max((p for (s, e), p in zip(segments, scores) if s <= t <= e), default=0.0) for t in at_sec
+    ]
+    np.testing.assert_array_equal(actionness(segments, scores, at_sec), expected)
+
+
+def test_actionness_without_segments_is_zero():
+    np.testing.assert_array_equal(actionness(np.zeros((0, 2)), np.zeros(0), np.arange(3)), 0)
+    assert actionness(FOUND.segments, FOUND.scores, np.zeros(0)).shape == (0,)
+
+
+# --- the picture ----------------------------------------------------------------------------------
+
+
+def test_found_segments_lie_at_their_seconds_from_the_best_score_down():
+    panel = panels(draw_video_timeline('v', 10.0, FOUND, TRUTH))['found']
+    assert bars(panel) == [pytest.approx(row) for row in FOUND.segments[[1, 2, 0]].tolist()]
+    assert names(panel) == ['jump', 'dive', 'dive']
+    assert [text.get_text() for text in panel.texts] == ['0.90', '0.60', '0.20']
+    opacity = [bar.patches[0].get_facecolor()[3] for bar in panel.containers]
+    assert opacity == sorted(opacity, reverse=True) and len(set(opacity)) == 3
+
+
+def test_annotated_segments_have_a_lane_a_class_and_its_colour():
+    drawn = panels(draw_video_timeline('v', 10.0, FOUND, TRUTH))
+    annotated, found = drawn['annotated'], drawn['found']
+    assert names(annotated) == ['dive', 'jump']
+    assert bars(annotated) == [pytest.approx(row) for row in ([1, 3], [4, 5], [6, 9.5])]
+    colour = {label: bars[0].get_facecolor()[:3] for bars, label in zip(found.containers, 'jdd')}
+    of_truth = [bar[0].get_facecolor()[:3] for bar in annotated.containers]
+    assert of_truth == [colour['d'], colour['j'], colour['j']]
+    assert colour['d'] != colour['j']
+
+
+def test_all_rows_have_one_time_axis():
+    figure = draw_video_timeline('v', 10.0, FOUND, TRUTH, [(2.5, picture(64, 48))])
+    assert {panel.get_xlim() for panel in figure.axes} == {(0.0, 10.0)}
+    assert len({(panel.bbox.x0, panel.bbox.x1) for panel in figure.axes}) == 1
+    tops = [panel.bbox.y1 for panel in figure.axes]
+    assert tops == sorted(tops, reverse=True)
+
+
+def test_only_the_best_are_drawn_but_all_make_the_actionness():
+    drawn = panels(draw_video_timeline('v', 10.0, FOUND, top_k=1))
+    assert bars(drawn['found']) == [pytest.approx((6.0, 9.0))]
+    assert 'best 1 of 3' in drawn['found'].get_title(loc='left')
+    values, edges, _ = drawn['actionness'].patches[0].get_data()
+    middles = (edges[:-1] + edges[1:]) / 2
+    np.testing.assert_array_equal(values, actionness(FOUND.segments, FOUND.scores, middles))
+    assert edges[0] == 0 and edges[-1] == 10
+
+
+@pytest.mark.parametrize('size', [(128, 96), (170, 96), (54, 96)])
+@pytest.mark.parametrize('count', [1, 6, 20])
+def test_thumbnails_lie_at_their_times_undistorted_and_apart(size, count):
+    times_sec = (np.arange(count) + 0.5) * 10 / count
+    figure = draw_video_timeline('v', 10.0, FOUND, None, [(t, picture(*size)) for t in times_sec])
+    panel = figure.axes[0]
+    extents = np.array([image.get_extent() for image in panel.images])
+    np.testing.assert_allclose(extents[:, :2].mean(axis=1), times_sec)
+    width = (extents[:, 1] - extents[:, 0]) / 10 * panel.bbox.width
+    np.testing.assert_allclose(width / panel.bbox.height, size[0] / size[1], rtol=1e-6)
+    assert (extents[1:, 0] > extents[:-1, 1]).all()
+
+
+def test_thumbnails_of_the_very_ends_are_moved_inside():
+    ends = [(0.0, picture(64, 48)), (10.0, picture(64, 48))]
+    extents = [
+        image.get_extent()
+        for image in draw_video_timeline('v', 10.0, FOUND, None, ends).axes[0].images
+    ]
+    assert extents[0][0] == pytest.approx(0) and extents[1][1] == pytest.approx(10)
+
+
+def odd(kind):
+    rng = np.random.default_rng(0)
+    segments = np.sort(rng.uniform(0, 1, (40, 2)), axis=1)
+    many = [f'class {i % 30}' for i in range(40)]
+    scripts = ['打篮球', 'é\n$x_1', 'قفز']
+    return {
+        'nothing found': (9.0, NOTHING, TRUTH),
+        'nothing at all': (9.0, NOTHING, NOTHING),
+        'one class': (9.0, LabelledSegments(9 * segments, ['action'] * 40, segments[:, 0]), None),
+        'no label': (9.0, LabelledSegments(9 * segments, [''] * 40, segments[:, 0]), None),
+        '30 classes': (9.0, LabelledSegments(9 * segments, many, segments[:, 0]), TRUTH),
+        '30 annotated': (9.0, FOUND, LabelledSegments(9 * segments, many)),
+        'other scripts': (9.0, LabelledSegments(9 * segments[:3], scripts, np.ones(3)), None),
+        'half a second': (0.5, LabelledSegments(0.5 * segments, many, segments[:, 0]), None),
+        'three hours': (10800.0, LabelledSegments(10800 * segments, many, segments[:, 0]), None),
+        'scores of nothing': (9.0, LabelledSegments(segments, many, np.zeros(40)), None),
+        'scores below 0': (9.0, LabelledSegments(segments, many, -segments[:, 0]), None),
+        'beyond the end': (9.0, LabelledSegments(segments + 8.5, many, segments[:, 0]), None),
+    }[kind]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    'kind',
+    ['nothing found', 'nothing at all', 'one class', 'no label', '30 classes', '30 annotated',
+     'other scripts', 'half a second', 'three hours', 'scores of nothing', 'scores below 0',
+     'beyond the end'],
+)  # fmt: skip
+def test_odd_videos_are_drawn_without_a_warning(tmp_path, kind):
+    duration_sec, found, truth = odd(kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        figure = draw_video_timeline(f'视频 {kind} $', duration_sec, found, truth)
+        figure.savefig(tmp_path / 'picture.png', dpi=50)
+    assert {panel.get_xlim() for panel in figure.axes} == {(0.0, duration_sec)}
+    inside = panels(figure)
+    assert len(bars(inside['found'])) == min(len(found.labels), 10)
+    assert ('annotated' in inside) == (truth is not None)
+    # every name stands inside of the figure
+    for panel in figure.axes:
+        for label in panel.get_yticklabels():
+            assert label.get_window_extent().x0 >= 0
+    assert figure.get_size_inches()[1] < 12
+
+
+def test_the_height_grows_with_what_is_shown():
+    def height(**more):
+        return draw_video_timeline('v', 9.0, odd('30 classes')[1], **more).get_size_inches()[1]
+
+    assert height(top_k=5) < height(top_k=10) < height(top_k=10, truth=TRUTH)
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(ValueError, match='v: duration_sec is 0'):
+        draw_video_timeline('v', 0, FOUND)
+    with pytest.raises(ValueError, match='no scores'):
+        draw_video_timeline('v', 10.0, TRUTH)
+
+
+@pytest.mark.parametrize('count', [1, 10, 11, 20, 30, 200])
+def test_every_class_has_a_colour_of_its_own(count):
+    labels = [str(i) for i in range(count)]
+    colours = class_colours([*labels, *labels])
+    assert list(colours) == labels
+    assert len({to_rgb(colour) for colour in colours.values()}) == count
+
+
+def test_letters_that_no_font_has_become_boxes():
+    assert drawable('saut à la perche') == 'saut à la perche'
+    assert drawable('\U000e0fff\nx') == '□ x'
+    assert drawable('a long name', max_letters=6) == 'a lon…'
+
+
+@pytest.mark.parametrize(
+    ('duration_sec', 'texts', 'unit'),
+    [
+        (0.5, ['0', '0.05', '0.1'], 'seconds'),
+        (64, ['0', '10', '20'], 'seconds'),
+        (180, ['0', '20', '40'], 'seconds'),
+        (200, ['0:00', '0:30', '1:00'], 'minutes:seconds'),
+        (10800, ['0:00:00', '0:30:00', '1:00:00'], 'hours:minutes:seconds'),
+    ],
+)
+def test_time_marks(duration_sec, texts, unit):
+    marks_sec, shown, shown_in = time_marks(duration_sec)
+    assert shown[:3] == texts and shown_in == unit
+    assert len(marks_sec) == len(shown) <= 11
+    assert marks_sec[0] == 0 and marks_sec[-1] <= duration_sec
+
+
+# --- from a file ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def make_video(tmp_path):
+    def make(num_frames=40, size=(64, 48), rate=10, name='in.mp4'):
+        path = tmp_path / name
+        with av.open(str(path), 'w') as container:
+            stream = container.add_stream('mpeg4', rate=rate)
+            stream.width, stream.height = size
+            stream.pix_fmt = 'yuv420p'
+            for i in range(num_frames):
+                frame = av.VideoFrame.from_ndarray(picture(*size, 4 * i % 250), format='rgb24')
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return make
+
+
+def test_thumbnails_are_small_and_even(make_video):
+    found = thumbnails_of(make_video(size=(320, 240)), 4)
+    assert [at_sec for at_sec, _ in found] == pytest.approx([0.5, 1.5, 2.5, 3.5])
+    assert {small.shape for _, small in found} == {(96, 128, 3)}
+    shades = [small.mean() for _, small in found]
+    np.testing.assert_allclose(shades, [4 * i for i in (5, 15, 25, 35)], atol=3)
+
+
+def test_a_video_of_few_frames_has_few_thumbnails(make_video):
+    assert len(thumbnails_of(make_video(num_frames=2), 6)) == 2
+    assert thumbnails_of(make_video(num_frames=2), 0) == []
+
+
+@pytest.mark.parametrize(
+    ('size', 'rate', 'width', 'num_frames', 'fps'),
+    [((64, 48), 10, 480, 12, 10), ((66, 50), 25, 480, 12, 25), ((480, 270), 60, 480, 6, 30),
+     ((1920, 1080), 30, 1280, 12, 30), ((90, 160), 10, 480, 12, 10)],
+)  # fmt: skip
+def test_the_video_has_the_time_of_the_first_and_an_even_size(
+    make_video, tmp_path, size, rate, width, num_frames, fps
+):
+    source, out = make_video(12, size, rate), tmp_path / 'new' / 'out.mp4'
+    write_timeline_video(out, source, FOUND, TRUTH)
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        assert stream.pix_fmt == 'yuv420p'
+        assert stream.width == width and stream.width % 2 == stream.height % 2 == 0
+        assert stream.height > size[1] / size[0] * width
+    written = Video(out)
+    assert (written.num_frames, written.fps) == (num_frames, pytest.approx(fps))
+    assert written.duration_sec == pytest.approx(Video(source).duration_sec)
+
+
+@pytest.mark.parametrize('codecs', [av.codecs_available, {'mpeg4'}])
+def test_the_cursor_moves_with_the_time(make_video, tmp_path, monkeypatch, codecs):
+    monkeypatch.setattr(timeline_video.av, 'codecs_available', codecs)
+    out = tmp_path / 'out.mp4'
+    write_timeline_video(out, Video(make_video(num_frames=40)), FOUND)
+    # below the picture, which is 360 pixels high
+    strips = np.array([frame[370:] for frame in Video(out).frames([0, 10, 20, 30])], float)
+    red = strips[..., 0] - strips[..., 1:].max(axis=-1)
+    columns = red.sum(axis=1).argmax(axis=1)
+    steps = np.diff(columns)
+    assert (steps > 50).all() and np.ptp(steps) <= 4
+
+
+def test_labels_stand_on_the_picture_while_their_segments_last(make_video, tmp_path):
+    found = LabelledSegments(np.array([[1.0, 2.0]]), ['跳 jump'], np.array([0.5]))
+    out = tmp_path / 'out.mp4'
+    write_timeline_video(out, make_video(), found)
+    corners = [frame[4:26, 4:80] for frame in Video(out).frames([5, 15, 25])]
+    before, during, after = (corner.std() for corner in corners)
+    assert during > 20 and before < 5 and after < 5
+
+
+@pytest.mark.parametrize('found', [NOTHING, odd('30 classes')[1], odd('other scripts')[1]])
+def test_odd_results_make_a_video(make_video, tmp_path, found):
+    write_timeline_video(tmp_path / 'out.mp4', make_video(num_frames=1), found, NOTHING, top_k=30)
+    assert Video(tmp_path / 'out.mp4').num_frames == 1
+
+
+def test_a_video_of_a_picture_a_minute(make_video, tmp_path):
+    write_timeline_video(tmp_path / 'out.mp4', make_video(3, rate=Fraction(1, 60)), FOUND)
+    assert Video(tmp_path / 'out.mp4').duration_sec == pytest.approx(180)
+
+
+def test_an_error_on_the_way_leaves_no_file(make_video, tmp_path, monkeypatch):
+    source, out = make_video(), tmp_path / 'out.mp4'
+    video = Video(source)
+    frames = video.frames
+
+    def breaks_off(indices):
+        for i, frame in enumerate(frames(indices)):
+            if i == 20:
+                raise VideoError('broken')
+            yield frame
+
+    monkeypatch.setattr(video, 'frames', breaks_off)
+    with pytest.raises(VideoError, match='broken'):
+        write_timeline_video(out, video, FOUND)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_the_video_itself_is_not_overwritten(make_video):
+    source = make_video()
+    before = source.read_bytes()
+    with pytest.raises(ValueError, match='is the video itself'):
+        write_timeline_video(source, source, FOUND)
+    assert source.read_bytes() == before
