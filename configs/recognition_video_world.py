@@ -65,7 +65,11 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='AccMetric', metric_list=('top_k_accuracy',), metric_options=dict(top_k_accuracy=dict(topk=(1,))))
+val_evaluator = dict(
+    type='AccMetric',
+    metric_list=('top_k_accuracy',),
+    metric_options=dict(top_k_accuracy=dict(topk=(1,))),
+)
 test_evaluator = val_evaluator
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30, val_interval=10)

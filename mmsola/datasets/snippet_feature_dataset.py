@@ -279,12 +279,11 @@ class SnippetFeatureDataset(BaseActionDataset):
             'role': self.role,
             'group': record.group,
         }
-        if record.segments is None:
-            return info
-        info['annotations'] = [
-            {'segment': [segment.start_sec, segment.end_sec], 'label': segment.label}
-            for segment in record.segments
-        ]
+        if record.segments is not None:
+            info['annotations'] = [
+                {'segment': [segment.start_sec, segment.end_sec], 'label': segment.label}
+                for segment in record.segments
+            ]
         # only a probe needs times: where there is none, a data set without fps is no error
         with nullcontext() if self.role else suppress(TimelineError):
             info['snippet_centres_sec'] = self.timeline.centres_sec(num_snippets, record)

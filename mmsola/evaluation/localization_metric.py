@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +11,11 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmsola.atomic import replacing
 from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, load_annotations
 from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall
 from mmsola.evaluation.class_scores import ClassScores
 from mmsola.evaluation.detection_map import LabelledSegments, average_precision
+from mmsola.evaluation.submission import write_submission
 from mmsola.models.localizers.proposals import soft_nms
 
 
@@ -123,7 +121,7 @@ class LocalizationMetric(BaseMetric):
         samples = data_batch['data_samples'] if isinstance(data_batch, dict) else []
         for i, result in enumerate(data_samples):
             name = result['video_name']
-            entry: dict[str, Any] = {'video_name': name, **_arrays(name, result['proposal_list'])}
+            entry: dict[str, Any] = proposals_of(result)
             if self._ground_truth is None:
                 metainfo = samples[i].metainfo if i < len(samples) else {}
                 if 'annotations' not in metainfo:
@@ -144,7 +142,7 @@ class LocalizationMetric(BaseMetric):
                 'LocalizationMetric: there are results of no video; the data set of the evaluation '
                 'is empty, or the model returned nothing.'
             )
-        proposals = {name: self._merged(parts) for name, parts in _by_video(results).items()}
+        proposals = self.merged(results)
         ground_truth = self._ground_truth
         if ground_truth is None:
             ground_truth = {}
@@ -202,6 +200,10 @@ class LocalizationMetric(BaseMetric):
             for label, values in precision.items():
                 figures[f'AP/{label}'] = 100 * float(values.mean())
         return figures
+
+    def merged(self, results: list[dict]) -> dict[str, LabelledSegments]:
+        """The best ``max_proposals`` of each video, of all its windows."""
+        return {name: self._merged(parts) for name, parts in _by_video(results).items()}
 
     def _merged(self, parts: list[dict]) -> LabelledSegments:
         rows = np.concatenate([part['proposals'] for part in parts])
@@ -270,25 +272,17 @@ class LocalizationMetric(BaseMetric):
         if not is_main_process():
             return
         assert self.out_file is not None
-        videos = {}
-        for name, found in detections.items():
-            assert found.scores is not None
-            videos[name.removeprefix(self.strip_prefix)] = [
-                {
-                    'label': label or CLASS_AGNOSTIC_LABEL,
-                    'score': float(score),
-                    'segment': [float(start), float(end)],
-                }
-                for (start, end), label, score in zip(found.segments, found.labels, found.scores)
-            ]
-        content = {'version': 'VERSION 1.3', 'results': videos, 'external_data': {}}
-        Path(self.out_file).parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.out_file) as partial:
-            partial.write_text(json.dumps(content), encoding='utf-8')
-        print_log(f'Results of {len(videos)} videos are written to {self.out_file}.', 'current')
+        write_submission(self.out_file, detections, self.strip_prefix)
+        print_log(f'Results of {len(detections)} videos are written to {self.out_file}.', 'current')
 
 
-def _arrays(name: str, proposal_list: Sequence[dict]) -> dict[str, Any]:
+def proposals_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a localizer predicted for a video or a window of it, as arrays.
+
+    Raises:
+        ValueError: A proposal is no segment with a score.
+    """
+    name, proposal_list = result['video_name'], result['proposal_list']
     rows = np.array([[*p['segment'], p['score']] for p in proposal_list], float).reshape(-1, 3)
     bad = ~np.isfinite(rows).all(axis=1) | (rows[:, 1] < rows[:, 0])
     if bad.any():
@@ -297,7 +291,8 @@ def _arrays(name: str, proposal_list: Sequence[dict]) -> dict[str, Any]:
             f'start, end, score = {rows[bad][0].tolist()}; expected numbers and start <= end. A '
             'training that diverged gives such.'
         )
-    return {'proposals': rows, 'labels': [str(p.get('label', '')) for p in proposal_list]}
+    labels = [str(p.get('label', '')) for p in proposal_list]
+    return {'video_name': name, 'proposals': rows, 'labels': labels}
 
 
 def _by_video(results: list[dict]) -> dict[str, list[dict]]:

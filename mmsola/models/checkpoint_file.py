@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+
+_NAMED = 5  # weights that a message names before it only counts
 
 
 class CheckpointError(ValueError):
@@ -52,3 +56,36 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise CheckpointError(f'{path}: expected a state dict, found {type(content).__name__}.')
     return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+
+
+def misfits(
+    wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], left_over: tuple[str, ...]
+) -> str:
+    """Readable lines of weights that are missing, of another shape, or left over; '' if none.
+
+    Args:
+        wanted: Weights that must be there.
+        found: Those of the checkpoint.
+        left_over: What begins with one of these counts as left over.
+    """
+    return (
+        _listing('missing', [key for key in wanted if key not in found])
+        + _listing(
+            'of another shape',
+            [
+                f'{key} {tuple(found[key].shape)} instead of {tuple(value.shape)}'
+                for key, value in wanted.items()
+                if key in found and found[key].shape != value.shape
+            ],
+        )
+        + _listing(
+            'left over', [key for key in found if key.startswith(left_over) and key not in wanted]
+        )
+    )
+
+
+def _listing(what: str, items: list[str]) -> str:
+    if not items:
+        return ''
+    more = f', ... ({len(items)} in all)' if len(items) > _NAMED else ''
+    return f'  {what}: {", ".join(items[:_NAMED])}{more}\n'

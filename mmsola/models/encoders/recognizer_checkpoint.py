@@ -6,10 +6,9 @@ from pathlib import Path
 
 from torch import nn
 
-from mmsola.models.checkpoint_file import CheckpointError, read_state_dict, the_one_file
+from mmsola.models.checkpoint_file import CheckpointError, misfits, read_state_dict, the_one_file
 
 _CLASSIFIER = 'cls_head.'
-_NAMED = 5  # weights that a message names before it only counts
 
 
 def load_recognizer_weights(model: nn.Module, checkpoint: str | Path, config: str) -> bool:
@@ -25,24 +24,12 @@ def load_recognizer_weights(model: nn.Module, checkpoint: str | Path, config: st
     found = {key.removeprefix('module.'): value for key, value in read_state_dict(file).items()}
     wanted = model.state_dict()
     of_features = [key for key in wanted if not key.startswith(_CLASSIFIER)]
-    problems = [
-        _listing('missing', [key for key in of_features if key not in found]),
-        _listing(
-            'of another shape',
-            [
-                f'{key} {tuple(found[key].shape)} instead of {tuple(wanted[key].shape)}'
-                for key in of_features
-                if key in found and found[key].shape != wanted[key].shape
-            ],
-        ),
-        _listing(
-            'left over',
-            [k for k in found if k.startswith(('backbone.', 'neck.')) and k not in wanted],
-        ),
-    ]
-    if any(problems):
+    problems = misfits(
+        {key: wanted[key] for key in of_features}, found, left_over=('backbone.', 'neck.')
+    )
+    if problems:
         raise CheckpointError(
-            f'{file}: does not fit {config}\n' + ''.join(problems) + '  expected: the weights of '
+            f'{file}: does not fit {config}\n' + problems + '  expected: the weights of '
             'this very backbone (and neck)\n  mend: name the checkpoint that was trained with this '
             'config'
         )
@@ -53,10 +40,3 @@ def load_recognizer_weights(model: nn.Module, checkpoint: str | Path, config: st
     chosen = [*of_features, *(of_classifier if with_classifier else [])]
     model.load_state_dict({**wanted, **{key: found[key] for key in chosen}})
     return with_classifier
-
-
-def _listing(what: str, items: list[str]) -> str:
-    if not items:
-        return ''
-    more = f', ... ({len(items)} in all)' if len(items) > _NAMED else ''
-    return f'  {what}: {", ".join(items[:_NAMED])}{more}\n'

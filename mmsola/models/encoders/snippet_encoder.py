@@ -146,6 +146,7 @@ class SnippetEncoder:
             'stride_frames': self.sampling.stride,
             'window_frames': self.sampling.window_frames,
             'frame_pipeline': [dict(step) for step in self.frame_pipeline],
+            'snippet_pipeline': [dict(step) for step in self.snippet_pipeline],
             'amp': self.amp,
         }
 
