@@ -29,7 +29,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import HistoryBuffer, print_log
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OneCycleParamScheduler, OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPERS
 from mmengine.utils import digit_version, package_utils
 from torch.nn.parallel import DistributedDataParallel
@@ -260,19 +260,24 @@ def allow_checkpoint_types() -> None:
             np.dtype,
             *dtype_classes,
             *reconstructors,
-            (_history_statistic, 'builtins.getattr'),
+            OneCycleParamScheduler,
+            (_listed_attribute, 'builtins.getattr'),
         ]
     )
 
 
-def _history_statistic(owner: object, name: str) -> Callable[..., Any]:
-    """What a checkpoint gets for ``getattr``: the four methods a ``HistoryBuffer`` lists, no more.
+def _listed_attribute(owner: object, name: str) -> Callable[..., Any]:
+    """What a checkpoint gets for ``getattr``: plain functions that MMEngine lists, no more.
 
     The real ``getattr`` would open the whole interpreter to the file.
     """
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
-    return getattr(HistoryBuffer, name)
+    for known, names in (
+        (HistoryBuffer, ('min', 'max', 'current', 'mean')),
+        (OneCycleParamScheduler, ('_annealing_cos', '_annealing_linear')),
+    ):
+        if owner is known and name in names:
+            return getattr(known, name)
+    raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
 
 
 # --- distributed training and mixed precision without an accelerator ------------------------------

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dist import all_gather_object, barrier, get_dist_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmsola.apis.manifest import differences, read_manifest, write_manifest
+from mmsola.apis.manifest import differences, read_manifest, sha256_of, write_manifest
 from mmsola.datasets.feature_writer import FeatureWriter
+from mmsola.datasets.snippet_sampling import SnippetSampling
 from mmsola.datasets.snippet_stream import SnippetChunk, SnippetStream, VideoFacts
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.version import __version__
@@ -29,12 +31,27 @@ ONLY_TOLD = ('config', 'checkpoint', 'mmsola')  # the checkpoint's hash and the 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+class Encoder(Protocol):
+    """What is asked of an encoder here; a ``SnippetEncoder`` is one."""
+
+    sampling: SnippetSampling
+    frame_pipeline: list
+    snippet_pipeline: list
+
+    @property
+    def clips(self) -> dict[str, int]: ...
+
+    def settings(self) -> dict[str, Any]: ...
+
+    def __call__(self, inputs: Tensor) -> Tensor: ...
+
+
 class ExtractionError(ValueError):
     """An extraction that cannot be made, or that would mix with one made otherwise."""
 
 
 def extract_features(
-    encoder: SnippetEncoder,
+    encoder: Encoder,
     videos: Mapping[str, Path],
     out: str | Path,
     batch_size: int = 32,
@@ -43,6 +60,7 @@ def extract_features(
     num_workers: int = 0,
     about: dict[str, Any] | None = None,
     overwrite: bool = False,
+    show_progress: bool = True,
 ) -> dict[str, Any]:
     """Write ``<name>.npy`` ``(T, C)`` and ``<name>.json``, what is known of it, for each video.
 
@@ -62,6 +80,7 @@ def extract_features(
         about: What goes into ``_extraction.json``, the checkpoint's hash above all. An extraction
             begun with another one is not gone on with.
         overwrite: Begin anew.
+        show_progress: Show a bar with the time left, in the first process.
 
     Returns:
         ``written`` and ``kept`` in videos, ``snippets`` written, ``failed`` names and reasons; of
@@ -103,6 +122,7 @@ def extract_features(
         fps,
         dtype,
         num_workers,
+        show_progress and rank == 0,
     )
     result = {
         'written': len(todo) - len(failed),
@@ -117,6 +137,57 @@ def extract_features(
         complete = {'complete': True, 'num_videos': total['written'] + total['kept']}
         write_manifest(folder / MANIFEST, {**content, **complete, 'failed': total['failed']})
     return total
+
+
+def encoder_of(
+    features: str | Path, device: str | torch.device = 'cpu', checkpoint: str | Path | None = None
+) -> tuple[SnippetEncoder, float | None]:
+    """The encoder that made a folder of features, and the fps it brought videos to if it did.
+
+    Args:
+        features: The folder, or its ``_extraction.json``.
+        device: Where it runs.
+        checkpoint: Its weights, if they lie elsewhere by now.
+
+    Raises:
+        ExtractionError: There is no manifest, or the checkpoint's content is another one by now.
+    """
+    manifest = Path(features)
+    if manifest.name != MANIFEST:
+        manifest = manifest / MANIFEST
+    content = read_manifest(manifest)
+    if content is None or 'model' not in content:
+        raise ExtractionError(
+            f'{manifest}: not there, so how these features were made is not known. Expected the '
+            "folder that tools/extract_features.py wrote; or name the encoder's config and "
+            'checkpoint.'
+        )
+    file = Path(checkpoint or content['checkpoint'])
+    if not file.is_file() or sha256_of(file) != content['checkpoint_sha256']:
+        raise ExtractionError(
+            f'{manifest}: the features were made with {file} '
+            f'(sha256 {content["checkpoint_sha256"][:12]}...), which is '
+            f'{"another file by now" if file.is_file() else "not there any more"}; name the right '
+            'one, or extract the features again.'
+        )
+    frames = {'snippet_frames', 'frame_interval', 'stride_frames', 'amp'}
+    # json knows no tuples, and MMAction2's transforms insist on them
+    pipeline = [_with_tuples(s) for s in content['frame_pipeline'] + content['snippet_pipeline']]
+    cfg = Config(
+        {
+            'model': _with_tuples(content['model']),
+            'val_dataloader': {'dataset': {'pipeline': pipeline}},
+        }
+    )
+    settings = {key: content[key] for key in frames}
+    encoder = SnippetEncoder(cfg, file, **settings, device=device, name=str(manifest))
+    return encoder, content['fps']
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _begin(folder: Path, content: dict[str, Any], overwrite: bool) -> None:
@@ -146,13 +217,14 @@ def _begin(folder: Path, content: dict[str, Any], overwrite: bool) -> None:
 
 
 def _extract(
-    encoder: SnippetEncoder,
+    encoder: Encoder,
     videos: Mapping[str, Path],
     folder: Path,
     batch_size: int,
     fps: float | None,
     dtype: str,
     num_workers: int,
+    show_progress: bool,
 ) -> tuple[dict[str, str], int]:
     """Why videos failed, by name, and how many snippets were written."""
     stream = SnippetStream(
@@ -174,7 +246,7 @@ def _extract(
             desc='features',
             unit='B',
             unit_scale=True,
-            disable=get_dist_info()[0] != 0,
+            disable=not show_progress,
         ) as progress,
         ExitStack() as undone,
     ):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 VIDEO_SUFFIXES = ('.mp4', '.mkv', '.avi', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv')
 
@@ -65,6 +66,7 @@ class Video:
             self._of_grid = np.arange(self.num_frames)
         self._tick_sec = tick_sec
         self._decoded: Iterator[tuple[int, av.VideoFrame]] = iter(())
+        self._to_rgb = VideoReformatter()  # one of its own for each frame takes as long as decoding
         self._picture = np.zeros((0, 0, 3), np.uint8)
         self._stands_for = range(0)  # frames of the file: for lost ones the next that is there
 
@@ -98,7 +100,10 @@ class Video:
             near = '' if frame is None else f'; the nearest one that can is frame {at}'
             raise self._error(f'frame {wanted} of {len(self._ticks)} cannot be decoded{near}')
         self._stands_for = range(wanted, max(at, wanted) + 1)
-        self._picture = _upright(frame)
+        picture = self._to_rgb.reformat(frame, format='rgb24').to_ndarray()
+        # the mark says by how much to turn it, counter-clockwise
+        turns = round(frame.rotation / 90) % 4
+        self._picture = np.ascontiguousarray(np.rot90(picture, turns))
 
     def _next_from(self, wanted: int) -> tuple[int, av.VideoFrame | None]:
         """The first decoded frame from ``wanted`` on, else the last one, and its place."""
@@ -172,12 +177,6 @@ class Video:
     def _error(self, found: str, mend: str = '') -> VideoError:
         mend = mend or 'copy, download or record it again, or encode it anew with ffmpeg'
         return VideoError(f'{self.path}: {found}\n  expected: a video with frames\n  mend: {mend}')
-
-
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """A decoded frame as a picture, turned as its rotation mark says (counter-clockwise)."""
-    picture = frame.to_ndarray(format='rgb24')
-    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
 
 
 def list_videos(folder: str | Path) -> dict[str, Path]:

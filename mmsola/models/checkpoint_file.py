@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-
 _NAMED = 5  # weights that a message names before it only counts
 
 

@@ -53,6 +53,7 @@ class SnippetEncoder:
         crop_size: Crop their centre to this size instead of the config's.
         device: Where it runs.
         amp: Run it under autocast, in half precision.
+        name: What messages call the config; None is its file.
 
     Raises:
         EncoderError: The config is of something else, or lacks what would tell the frames.
@@ -70,10 +71,11 @@ class SnippetEncoder:
         crop_size: int | None = None,
         device: str | torch.device = 'cpu',
         amp: bool = False,
+        name: str | None = None,
     ) -> None:
         cfg = config if isinstance(config, Config) else Config.fromfile(str(config))
         init_default_scope(cfg.get('default_scope', 'mmaction'))  # as MMAction2's init_recognizer
-        self.name = getattr(cfg, 'filename', None) or 'the config'
+        self.name = name or getattr(cfg, 'filename', None) or 'the config'
         model_cfg = copy.deepcopy(cfg.get('model') or ConfigDict())
         if model_cfg.get('type') not in ('Recognizer2D', 'Recognizer3D'):
             raise EncoderError(

@@ -1,0 +1,398 @@
+"""From a video or its features to the actions in it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmaction.registry import DATASETS, INFERENCERS, METRICS, MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import pseudo_collate
+from mmengine.infer import BaseInferencer
+from mmengine.registry import init_default_scope
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from mmsola.apis.extraction import encoder_of, extract_features
+from mmsola.apis.inference_inputs import (
+    InferenceError,
+    annotated_segments,
+    annotation_entry,
+    files_of,
+    is_video,
+    read_features,
+)
+from mmsola.apis.segment_classes import ScoringEncoder, classified
+from mmsola.atomic import replacing
+from mmsola.datasets.annotations import load_annotations
+from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.engine.launch import check_neck
+from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.evaluation.localization_metric import LocalizationMetric, proposals_of
+from mmsola.evaluation.submission import submission_entries, write_submission
+from mmsola.models.checkpoint_file import CheckpointError, misfits, read_state_dict, the_one_file
+from mmsola.models.encoders import SnippetEncoder
+from mmsola.visualization.thumbnails import thumbnails_of
+from mmsola.visualization.timeline_video import write_timeline_video
+from mmsola.visualization.video_timeline import draw_video_timeline
+
+_SEQUENCES = dict(
+    type='SnippetFeatureDataset',
+    pipeline=[
+        dict(type='LoadSnippetSequence'),
+        dict(type='GenerateSnippetLabels'),
+        dict(
+            type='PackSnippetInputs',
+            meta_keys=(
+                'video_name',
+                'duration_second',
+                'duration_frame',
+                'feature_span',
+                'window_sec',
+            ),
+        ),
+    ],
+)
+
+
+_Scores = tuple[np.ndarray, np.ndarray, list[str]]  # (T,) seconds, (T, classes), their names
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One video or feature file that can be used."""
+
+    name: str
+    path: Path
+    duration_sec: float
+    truth: LabelledSegments | None  # None where nobody annotated it
+
+    @property
+    def is_video(self) -> bool:
+        return is_video(self.path)
+
+
+@INFERENCERS.register_module(name='action-localization')
+@INFERENCERS.register_module()
+class LocalizationInferencer(BaseInferencer):
+    """Segments of actions, with scores and classes, in videos or in files of snippet features.
+
+    In the manner of MMAction2's ``ActionRecogInferencer``. Videos pass the frozen encoder that made
+    the features which the localizer learned from; its settings are taken from their folder.
+
+    Args:
+        model: The localizer's config, or its file.
+        weights: Its checkpoint, which must fit.
+        encoder: The encoder of videos: a ``SnippetEncoder``, or a folder of features made by
+            ``tools/extract_features.py``. None takes the folder that the config's test data name;
+            feature files need none.
+        class_names: Classes of the encoder's own classifier, in its order. Then each segment gets
+            the class that the classifier finds most in it, and its score is multiplied with that
+            probability. None leaves labels to the localizer, or to ``'action'``.
+        device: Where all runs; None takes a GPU if there is one.
+        show_progress: Show bars.
+
+    Example::
+
+        inferencer = LocalizationInferencer('configs/bmn_mine.py', 'work_dirs/bmn_mine/epoch_9.pth')
+        found = inferencer('holiday.mp4', vid_out_dir='found')['predictions'][0]
+
+    Raises:
+        CheckpointError: A checkpoint cannot be read, or does not fit its config.
+        InferenceError: The config is of no localizer.
+    """
+
+    preprocess_kwargs = {'fps', 'ann_file'}
+    forward_kwargs: set = set()
+    visualize_kwargs = {'return_vis', 'vid_out_dir', 'video_out', 'top_k', 'show'}
+    postprocess_kwargs = {'pred_out_file', 'print_result'}
+
+    def __init__(
+        self,
+        model: str | Path | Config,
+        weights: str | Path,
+        encoder: SnippetEncoder | str | Path | None = None,
+        class_names: Sequence[str] | None = None,
+        device: str | None = None,
+        show_progress: bool = True,
+    ) -> None:
+        config = model if isinstance(model, Config) else str(model)
+        if isinstance(config, str) and not Path(config).is_file():
+            raise InferenceError(f'{config}: no such config file.')
+        self._encoder = encoder
+        self._encoder_fps: float | None = None
+        self._class_names = None if class_names is None else list(class_names)
+        super().__init__(config, str(weights), device, 'mmaction', show_progress)
+        self._device = next(self.model.parameters()).device
+
+    def __call__(
+        self,
+        inputs: str | Path | Iterable[str | Path],
+        return_datasamples: bool = False,
+        batch_size: int = 1,
+        **kwargs: Any,
+    ) -> dict:
+        """Find actions.
+
+        Args:
+            inputs: A video, a feature file (npy, csv, npz, pt), a folder of either, or several.
+            return_datasamples: Predictions as :class:`LabelledSegments` instead of plain numbers.
+            batch_size: Videos that the localizer takes at once.
+            fps: Frames a second of the videos that feature files were extracted from, where
+                neither the extraction nor ``ann_file`` tells it.
+            ann_file: Annotations, for durations of feature files, and to be drawn.
+            return_vis: Return the pictures, ``(H, W, 3)`` each.
+            vid_out_dir: Folder for a picture ``<name>.png`` of each video.
+            video_out: Write ``<name>.mp4`` there as well, the timeline under the picture.
+            top_k: Segments that are drawn.
+            pred_out_file: Write ActivityNet's submission json here.
+            print_result: Print the predictions.
+
+        Returns:
+            ``predictions``, a list of ``{'video_name', 'duration_sec', 'segments': [{'segment':
+            [start_sec, end_sec], 'label', 'score'}]}`` with the best first; ``visualization``;
+            ``failed``, names and reasons of what could not be decoded.
+        """
+        preprocess, _, visualize, postprocess = self._dispatch_kwargs(**kwargs)
+        listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
+        with tempfile.TemporaryDirectory() as folder:
+            sources, failed, dataset, scores = self.preprocess(
+                listed, batch_size, folder=Path(folder), **preprocess
+            )
+            found = self.forward(dataset, batch_size=batch_size)
+        found = {
+            name: classified(segments, *scores[name]) if name in scores else segments
+            for name, segments in found.items()
+        }
+        pictures = self.visualize(sources, found, **visualize)
+        return {
+            **self.postprocess(sources, found, pictures, return_datasamples, **postprocess),
+            'failed': failed,
+        }
+
+    def preprocess(
+        self,
+        inputs: list[str | Path],
+        batch_size: int = 1,
+        folder: Path = Path(),
+        fps: float | None = None,
+        ann_file: str | None = None,
+    ) -> tuple[list[_Source], dict[str, str], Any, dict[str, _Scores]]:
+        """Inputs with what is known of them, a data set of their features, and class scores."""
+        paths = files_of(inputs)
+        videos = {name: path for name, path in paths.items() if is_video(path)}
+        dataset_cfg = self._dataset_cfg()
+        features = folder / 'features'
+        features.mkdir()
+        failed: dict[str, str] = {}
+        scores: dict[str, _Scores] = {}
+        if videos:
+            failed, scores = self._encode(videos, features, dataset_cfg)
+        facts = {
+            name: json.loads((features / f'{name}.json').read_text())
+            for name in videos
+            if name not in failed
+        }
+        for name in paths.keys() - videos.keys():
+            array, facts[name] = read_features(paths[name], dataset_cfg)
+            np.save(features / f'{name}.npy', array)
+        if not facts:
+            raise InferenceError(
+                'none of the inputs can be used:\n'
+                + '\n'.join(f'- {why}' for why in failed.values())
+            )
+        records = {}
+        if ann_file is not None:
+            records = {r.name: r for r in load_annotations(ann_file, on_bad_segment='keep').records}
+        names = [name for name in paths if name in facts]
+        timeline = SnippetTimeline(**dataset_cfg.get('timeline') or {})
+        database = {
+            name: annotation_entry(paths[name], facts[name], records.get(name), fps, timeline)
+            for name in names
+        }
+        sources = [
+            _Source(
+                name, paths[name], database[name]['duration'], annotated_segments(records.get(name))
+            )
+            for name in names
+        ]
+        annotations = folder / 'annotations.json'
+        annotations.write_text(json.dumps({'database': database}))
+        dataset_cfg.update(
+            ann_file=str(annotations),
+            data_root='',
+            data_prefix=dict(feature=str(features)),
+            feature=dict(num_channels=(dataset_cfg.get('feature') or {}).get('num_channels')),
+        )
+        for key in ('subset', 'group_field', 'role', 'on_missing'):  # of the config's own videos
+            dataset_cfg.pop(key, None)
+        return sources, failed, DATASETS.build(dataset_cfg), scores
+
+    @torch.inference_mode()
+    def forward(self, inputs: Any, batch_size: int = 1) -> dict[str, LabelledSegments]:
+        """What the localizer finds in each video, the best first, windows merged."""
+        loader = DataLoader(inputs, batch_size, collate_fn=pseudo_collate)
+        results = [
+            proposals_of(result)
+            for batch in tqdm(loader, 'localizing', disable=not self.show_progress, leave=False)
+            for result in self.model.test_step(batch)
+        ]
+        return self._metric.merged(results)
+
+    def visualize(
+        self,
+        inputs: list[_Source],
+        preds: dict[str, LabelledSegments],
+        return_vis: bool = False,
+        vid_out_dir: str = '',
+        video_out: bool = False,
+        top_k: int = 10,
+        show: bool = False,
+    ) -> list[np.ndarray]:
+        """A picture of each video, and an mp4 on request, written to ``vid_out_dir``."""
+        if show:
+            raise InferenceError('show=True: there is no window here; set vid_out_dir.')
+        if video_out and not vid_out_dir:
+            raise InferenceError('video_out=True: where to is not said; set vid_out_dir.')
+        pictures = []
+        for source in inputs if vid_out_dir or return_vis else ():
+            thumbnails = thumbnails_of(source.path, 8) if source.is_video else []
+            found, duration_sec = preds[source.name], source.duration_sec
+            figure = draw_video_timeline(
+                source.name, duration_sec, found, source.truth, thumbnails, top_k
+            )
+            out = Path(vid_out_dir) / source.name
+            if vid_out_dir:
+                with replacing(f'{out}.png') as partial:
+                    figure.savefig(partial, dpi=130, format='png')
+            if video_out and source.is_video:
+                write_timeline_video(f'{out}.mp4', source.path, found, source.truth)
+            if return_vis:
+                figure.canvas.draw()
+                pictures.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())  # type: ignore[attr-defined]
+        return pictures
+
+    def postprocess(
+        self,
+        inputs: list[_Source],
+        preds: dict[str, LabelledSegments],
+        visualization: list[np.ndarray],
+        return_datasample: bool = False,
+        pred_out_file: str = '',
+        print_result: bool = False,
+    ) -> dict:
+        """Predictions in the order of the inputs, written where asked for."""
+        if pred_out_file:
+            write_submission(pred_out_file, {source.name: preds[source.name] for source in inputs})
+        predictions = [
+            {
+                'video_name': source.name,
+                'duration_sec': source.duration_sec,
+                'segments': preds[source.name]
+                if return_datasample
+                else submission_entries(preds[source.name]),
+            }
+            for source in inputs
+        ]
+        if print_result:
+            print(json.dumps(predictions, indent=2, ensure_ascii=False))
+        return {'predictions': predictions, 'visualization': visualization}
+
+    def _init_model(self, cfg: Any, weights: str | None, device: str = 'cpu') -> nn.Module:
+        """The localizer with the weights of its checkpoint, all of them."""
+        init_default_scope('mmaction')
+        model_cfg = copy.deepcopy(cfg.get('model') or ConfigDict(type=None))
+        neck = model_cfg.get('neck')
+        if neck is not None:
+            neck.pop('init_cfg', None)  # its weights are in the localizer's checkpoint
+        model = MODELS.build(model_cfg)
+        if not hasattr(model, 'tem_header') and not hasattr(model, 'predict'):
+            raise InferenceError(f'model is a {model_cfg.type}; expected a localizer such as BMN.')
+        check_neck(ConfigDict(model=model_cfg, load_from=weights), model)
+        assert weights is not None
+        file = the_one_file(weights)
+        found, wanted = read_state_dict(file), model.state_dict()
+        problems = misfits(wanted, found, left_over=('',))
+        if problems:
+            raise CheckpointError(
+                f'{file}: does not fit {getattr(cfg, "filename", "the config")}\n{problems}'
+                '  expected: the weights of this very localizer, and of its neck\n'
+                '  mend: name the checkpoint that was trained with this config'
+            )
+        model.load_state_dict(found)
+        return model.to(device).eval()
+
+    def _init_pipeline(self, cfg: Any) -> None:
+        """Nothing: data come through the config's own test data set."""
+        evaluator = cfg.get('test_evaluator') or {}
+        settings = dict(evaluator) if evaluator.get('type') == 'LocalizationMetric' else {}
+        for key in ('out_file', 'ann_file', 'subset', 'class_scores'):  # of the config's own videos
+            settings.pop(key, None)
+        settings['type'] = 'LocalizationMetric'
+        self._metric: LocalizationMetric = METRICS.build(settings)
+
+    def _init_collate(self, cfg: Any) -> Any:
+        return pseudo_collate
+
+    def _init_visualizer(self, cfg: Any) -> None:
+        return None
+
+    def _dataset_cfg(self) -> ConfigDict:
+        """The config's test data, or such as a stock config of resized features has."""
+        own = (self.cfg.get('test_dataloader') or {}).get('dataset') or ConfigDict()
+        if own.get('type') in ('SnippetFeatureDataset', 'SlidingWindowDataset'):
+            return copy.deepcopy(own)
+        return ConfigDict(copy.deepcopy(_SEQUENCES))
+
+    def _encode(
+        self, videos: dict[str, Path], features: Path, dataset_cfg: ConfigDict
+    ) -> tuple[dict[str, str], dict[str, _Scores]]:
+        """Features of videos into a folder; what failed, and class scores where asked for."""
+        encoder, fps = self._encoder_of_videos(dataset_cfg)
+        scoring = (
+            encoder if self._class_names is None else ScoringEncoder(encoder, self._class_names)
+        )
+        folder = features.with_name('encoded')
+        total = extract_features(scoring, videos, folder, fps=fps, show_progress=self.show_progress)
+        scores = {}
+        for name in videos.keys() - total['failed'].keys():
+            array = np.load(folder / f'{name}.npy')
+            facts = json.loads((folder / f'{name}.json').read_text())
+            if self._class_names is not None:
+                array, of_classes = np.split(array, [-len(self._class_names)], axis=1)
+                sampling = encoder.sampling
+                centres_sec = SnippetTimeline(
+                    sampling.stride, sampling.window_frames, facts['fps']
+                ).centres_sec(len(array))
+                scores[name] = (centres_sec, of_classes, self._class_names)
+            np.save(features / f'{name}.npy', array)
+            (features / f'{name}.json').write_text(json.dumps(facts))
+        return total['failed'], scores
+
+    def _encoder_of_videos(self, dataset_cfg: ConfigDict) -> tuple[SnippetEncoder, float | None]:
+        """The encoder, which must place snippets as the localizer learned them, and its fps."""
+        if not isinstance(self._encoder, SnippetEncoder):
+            folder = self._encoder
+            if folder is None:
+                root = dataset_cfg.get('data_root') or ''
+                folder = Path(root) / (dataset_cfg.get('data_prefix') or {}).get('feature', '')
+            self._encoder, self._encoder_fps = encoder_of(folder, self._device)
+        sampling = self._encoder.sampling
+        timeline = dataset_cfg.get('timeline') or {}
+        if timeline.get('stride_frames') is not None:
+            learned = (timeline['stride_frames'], timeline.get('window_frames', sampling.stride))
+            if learned != (sampling.stride, sampling.window_frames):
+                raise InferenceError(
+                    f'the localizer learned from snippets of stride and window {learned} frames, '
+                    f'the encoder makes them of {(sampling.stride, sampling.window_frames)}; name '
+                    'the encoder of its features.'
+                )
+        return self._encoder, timeline.get('fps') or self._encoder_fps
