@@ -40,6 +40,7 @@ from mmsola.evaluation.localization_metric import LocalizationMetric, proposals_
 from mmsola.evaluation.submission import submission_entries, write_submission
 from mmsola.models.checkpoint_file import CheckpointError, misfits, read_state_dict, the_one_file
 from mmsola.models.encoders import SnippetEncoder
+from mmsola.models.localizers import SnippetNeckMixin
 from mmsola.visualization.thumbnails import thumbnails_of
 from mmsola.visualization.timeline_video import write_timeline_video
 from mmsola.visualization.video_timeline import draw_video_timeline
@@ -314,8 +315,11 @@ class LocalizationInferencer(BaseInferencer):
         if neck is not None:
             neck.pop('init_cfg', None)  # its weights are in the localizer's checkpoint
         model = MODELS.build(model_cfg)
-        if not hasattr(model, 'tem_header') and not hasattr(model, 'predict'):
-            raise InferenceError(f'model is a {model_cfg.type}; expected a localizer such as BMN.')
+        if not isinstance(model, SnippetNeckMixin):
+            raise InferenceError(
+                f'model is a {model_cfg.type}; expected a localizer of snippet features, such as '
+                'BMN, or a class of your own derived from SnippetNeckMixin.'
+            )
         check_neck(ConfigDict(model=model_cfg, load_from=weights), model)
         assert weights is not None
         file = the_one_file(weights)

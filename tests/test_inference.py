@@ -1,0 +1,287 @@
+"""Actions in videos and feature files: the same segments whichever road they come by."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from generated_videos import write_sound, write_video
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from test_extraction import recognizer, weights
+
+from mmsola.apis.extraction import ExtractionError, extract_features
+from mmsola.apis.inference import LocalizationInferencer
+from mmsola.apis.inference_inputs import InferenceError
+from mmsola.apis.manifest import sha256_of
+from mmsola.apis.segment_classes import classified
+from mmsola.datasets.video_list import find_videos
+from mmsola.engine.launch import build_runner
+from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.evaluation.submission import read_submission
+from mmsola.models.checkpoint_file import CheckpointError
+from mmsola.models.encoders import EncoderError, SnippetEncoder
+
+REPOSITORY = Path(__file__).parents[1]
+NAMES = ('short', 'zwei Wörter 東', 'long')
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Videos, their features, and a BMN with SoLa that nobody trained."""
+    root = tmp_path_factory.mktemp('inference')
+    for name, frames in zip(NAMES, (30, 100, 200)):
+        write_video(root / 'videos' / f'{name}.mp4', num_frames=frames, moving=True)
+    cfg = recognizer()
+    checkpoint = weights(cfg, root / 'i3d.pth')
+    cfg.dump(root / 'i3d.py')
+    encoder = SnippetEncoder(root / 'i3d.py', checkpoint, stride_frames=4)
+    about = {
+        'checkpoint': str(checkpoint),
+        'checkpoint_sha256': sha256_of(checkpoint),
+        'model': cfg.model.to_dict(),
+    }
+    extract_features(encoder, find_videos(root / 'videos'), root / 'features', about=about)
+    database = {
+        name: {
+            'duration': frames / 10,
+            'frame': frames,
+            'fps': 10,
+            'annotations': [{'segment': [1, 2], 'label': 'moving'}],
+        }
+        for name, frames in zip(NAMES, (30, 100, 200))
+    }
+    (root / 'annotations.json').write_text(json.dumps({'database': database}))
+    bmn = localizer(root)
+    bmn.dump(root / 'bmn.py')
+    model = MODELS.build(bmn.model)
+    torch.nn.init.constant_(model.neck.alpha, 0.5)
+    torch.save({'state_dict': model.state_dict()}, root / 'bmn.pth')
+    return root
+
+
+def localizer(root: Path) -> Config:
+    """BMN with SoLa over the folder of features."""
+    init_default_scope('mmaction')
+    torch.manual_seed(1)
+    cfg = Config.fromfile(str(REPOSITORY / 'configs' / 'sola_bmn_demo.py'))
+    cfg.merge_from_dict(
+        dict(
+            model=dict(
+                feat_dim=32,
+                temporal_dim=16,
+                hidden_dim_1d=16,
+                hidden_dim_2d=8,
+                hidden_dim_3d=16,
+                neck=dict(in_channels=32, hidden_channels=8),
+            ),
+            work_dir=str(root / 'work'),
+        )
+    )
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.update(
+            data_root='',
+            ann_file=str(root / 'annotations.json'),
+            data_prefix=dict(feature=str(root / 'features')),
+            timeline=dict(stride_frames=4, window_frames=16),
+            subset=None,
+            group_field=None,
+        )
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def inferencer(root):
+    return LocalizationInferencer(
+        root / 'bmn.py', root / 'bmn.pth', device='cpu', show_progress=False
+    )
+
+
+def of(result: dict) -> dict[str, list]:
+    return {entry['video_name']: entry['segments'] for entry in result['predictions']}
+
+
+def test_videos_features_and_the_test_of_the_config_give_the_same_segments(
+    root, inferencer, tmp_path
+):
+    from_videos = inferencer(root / 'videos', pred_out_file=str(tmp_path / 'found.json'))
+    assert list(of(from_videos)) == sorted(NAMES) and from_videos['failed'] == {}
+    assert [round(p['duration_sec'], 2) for p in from_videos['predictions']] == [20, 3, 10]
+    from_features = inferencer([root / 'features' / f'{name}.npy' for name in NAMES])
+    assert list(of(from_features)) == list(NAMES)
+    assert of(inferencer(root / 'features')) == of(from_features) == of(from_videos)
+
+    cfg = localizer(root)
+    cfg.launcher, cfg.load_from = 'none', str(root / 'bmn.pth')
+    cfg.model.neck.init_cfg = None
+    cfg.test_dataloader.batch_size = 1  # sums of a batch round otherwise
+    cfg.test_evaluator.out_file = str(tmp_path / 'tested.json')
+    build_runner(cfg).test()
+    tested, found = (read_submission(tmp_path / f'{x}.json') for x in ('tested', 'found'))
+    for name in NAMES:
+        assert len(found[name].labels) > 3
+        assert np.array_equal(found[name].segments, tested[name].segments)
+        assert np.array_equal(found[name].scores, tested[name].scores)
+        assert (np.diff(found[name].scores) <= 0).all()
+        assert of(from_videos)[name][0]['segment'] == list(found[name].segments[0])
+
+
+def test_long_videos_are_looked_at_in_windows_and_merged(root):
+    cfg = localizer(root)
+    cfg.test_dataloader.dataset.update(type='SlidingWindowDataset', window=16, overlap=0.5)
+    inferencer = LocalizationInferencer(cfg, root / 'bmn.pth', device='cpu', show_progress=False)
+    (found,) = of(inferencer(root / 'videos' / 'long.mp4', batch_size=2)).values()
+    assert max(entry['segment'][1] for entry in found) > 10  # a window alone is 6.4 s
+    assert len(found) == 100
+    ends = np.array([entry['segment'] for entry in found])
+    assert ends.min() >= 0 and ends.max() <= 20.8
+
+
+def test_pictures_and_films_are_written_and_returned(root, inferencer, tmp_path):
+    result = inferencer(
+        [root / 'videos' / 'short.mp4', root / 'features' / 'zwei Wörter 東.npy'],
+        ann_file=str(root / 'annotations.json'),
+        vid_out_dir=str(tmp_path / 'seen'),
+        video_out=True,
+        return_vis=True,
+        top_k=3,
+    )
+    written = sorted(path.name for path in (tmp_path / 'seen').iterdir())
+    assert written == ['short.mp4', 'short.png', 'zwei Wörter 東.png']
+    assert [picture.shape[2] for picture in result['visualization']] == [3, 3]
+    with av.open(str(tmp_path / 'seen' / 'short.mp4')) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 30
+    plain = inferencer(root / 'videos' / 'short.mp4', return_datasamples=True)
+    assert isinstance(plain['predictions'][0]['segments'], LabelledSegments)
+    assert plain['visualization'] == []
+
+
+def test_what_cannot_be_decoded_is_listed_and_the_rest_is_found(root, inferencer, tmp_path):
+    sound = write_sound(tmp_path / 'sound.mp4')
+    result = inferencer([sound, root / 'videos' / 'short.mp4'])
+    assert list(of(result)) == ['short'] and 'only sound' in result['failed']['sound']
+    with pytest.raises(InferenceError, match='none of the inputs can be used:\n- .*only sound'):
+        inferencer(sound)
+
+
+def test_the_encoder_s_classifier_labels_segments(root, tmp_path):
+    classes = ['jump', 'run', 'sit']
+    plain = LocalizationInferencer(root / 'bmn.py', root / 'bmn.pth', device='cpu')
+    naming = LocalizationInferencer(
+        root / 'bmn.py', root / 'bmn.pth', class_names=classes, device='cpu'
+    )
+    video = root / 'videos' / 'long.mp4'
+    (unnamed,), (named,) = (of(each(video)).values() for each in (plain, naming))
+    assert {entry['label'] for entry in unnamed} == {'action'}
+    assert {entry['label'] for entry in named} <= set(classes)
+    scores = {tuple(entry['segment']): entry['score'] for entry in unnamed}
+    for entry in named:
+        share = entry['score'] / scores[tuple(entry['segment'])]
+        assert share + 1e-6 >= 1 / 3 and share <= 1
+    wrong = LocalizationInferencer(
+        root / 'bmn.py', root / 'bmn.pth', class_names=['one', 'two'], device='cpu'
+    )
+    with pytest.raises(EncoderError, match='2 class names are given, the encoder tells 3'):
+        wrong(video)
+
+
+def test_a_segment_has_the_class_of_its_snippets():
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8]])
+    found = LabelledSegments(
+        np.array([[0.0, 2.0], [2.0, 4.0], [2.6, 2.7]]), ['', '', ''], np.array([0.5, 0.8, 1.0])
+    )
+    named = classified(found, np.array([0.5, 1.5, 2.5, 3.5]), scores, ['left', 'right'])
+    assert named.labels == ['right', 'right', 'left']
+    assert named.scores == pytest.approx([0.9, 0.8 * 0.85, 0.5 * 0.85])
+
+
+def test_feature_files_of_elsewhere_need_their_frame_rate(root, inferencer, tmp_path):
+    alone = tmp_path / 'alone'
+    alone.mkdir()
+    array = np.load(root / 'features' / 'long.npy')
+    np.save(alone / 'long.npy', array)
+    with pytest.raises(InferenceError, match=r'not known; expected long.json .* Give fps'):
+        inferencer(alone)
+    told = of(inferencer(alone, ann_file=str(root / 'annotations.json')))
+    assert told == of(inferencer(root / 'features' / 'long.npy'))
+    assert of(inferencer(alone, fps=10))['long'][0]['segment'][1] <= 20.8
+    np.savetxt(alone / 'text.csv', array[:5], delimiter=',')
+    assert list(of(inferencer(alone / 'text.csv', fps=10))) == ['text']
+
+
+def test_inputs_and_settings_that_fit_nothing_say_why(root, inferencer, tmp_path):
+    with pytest.raises(InferenceError, match='no such file or folder'):
+        inferencer(tmp_path / 'nothing')
+    with pytest.raises(InferenceError, match='no input was named'):
+        inferencer([])
+    (tmp_path / 'other').mkdir()
+    twin = tmp_path / 'other' / 'short.mp4'
+    twin.write_bytes(b'x')
+    with pytest.raises(InferenceError, match="two inputs called 'short'"):
+        inferencer([root / 'videos' / 'short.mp4', twin])
+    with pytest.raises(InferenceError, match='set vid_out_dir'):
+        inferencer(root / 'videos' / 'short.mp4', video_out=True)
+    with pytest.raises(InferenceError, match='no such config file'):
+        LocalizationInferencer(tmp_path / 'no.py', root / 'bmn.pth')
+    cfg = localizer(root)
+    cfg.model.feat_dim = cfg.model.neck.in_channels = 40
+    with pytest.raises(CheckpointError, match=r'of another shape: .* instead of'):
+        LocalizationInferencer(cfg, root / 'bmn.pth', device='cpu')
+    with pytest.raises(CheckpointError, match='does not fit'):
+        LocalizationInferencer(root / 'bmn.py', root / 'i3d.pth', device='cpu')
+    with pytest.raises(InferenceError, match='model is a Recognizer3D; expected a localizer'):
+        LocalizationInferencer(root / 'i3d.py', root / 'i3d.pth', device='cpu')
+
+
+def test_the_encoder_must_be_that_of_the_features(root, tmp_path):
+    other = SnippetEncoder(root / 'i3d.py', root / 'i3d.pth', stride_frames=8)
+    wrong = LocalizationInferencer(root / 'bmn.py', root / 'bmn.pth', other, device='cpu')
+    with pytest.raises(InferenceError, match=r'\(4, 16\) frames, the encoder .* \(8, 16\)'):
+        wrong(root / 'videos' / 'short.mp4')
+    unknown = LocalizationInferencer(root / 'bmn.py', root / 'bmn.pth', tmp_path, device='cpu')
+    with pytest.raises(ExtractionError, match='how these features were made is not known'):
+        unknown(root / 'videos' / 'short.mp4')
+    manifest = json.loads((root / 'features' / '_extraction.json').read_text())
+    for change, message in (
+        (dict(checkpoint=str(root / 'bmn.pth')), 'which is another file by now'),
+        (dict(checkpoint='gone.pth'), 'which is not there any more'),
+    ):
+        (tmp_path / '_extraction.json').write_text(json.dumps({**manifest, **change}))
+        with pytest.raises(ExtractionError, match=message):
+            unknown(root / 'videos' / 'short.mp4')
+
+
+def test_a_stock_config_of_resized_features_works(root, tmp_path):
+    cfg = localizer(root)
+    cfg.test_dataloader = copy.deepcopy(cfg.test_dataloader)
+    cfg.test_dataloader.dataset = dict(type='ActivityNetDataset', ann_file='nowhere.json')
+    inferencer = LocalizationInferencer(cfg, root / 'bmn.pth', device='cpu', show_progress=False)
+    np.save(tmp_path / 'video.npy', np.random.default_rng(0).random((16, 32), np.float32))
+    database = {'video': {'duration': 50, 'annotations': []}}
+    (tmp_path / 'anno.json').write_text(json.dumps({'database': database}))
+    found = inferencer(tmp_path / 'video.npy', ann_file=str(tmp_path / 'anno.json'))
+    ends = np.array([entry['segment'] for entry in found['predictions'][0]['segments']])
+    assert found['predictions'][0]['duration_sec'] == 50 and 25 < ends.max() <= 50
+
+
+@pytest.mark.slow
+def test_the_command_line(root, tmp_path):
+    (tmp_path / 'classes.txt').write_text('jump\nrun\nsit\n')
+    command = [sys.executable, REPOSITORY / 'tools' / 'infer.py', root / 'videos']
+    command += ['--config', root / 'bmn.py', '--checkpoint', root / 'bmn.pth']
+    command += ['--classes', tmp_path / 'classes.txt', '--out', tmp_path / 'out', '--video']
+    job = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+    assert job.returncode == 0, job.stderr
+    assert 'results.json of 3 videos and a picture of each' in job.stdout
+    assert sorted(read_submission(tmp_path / 'out' / 'results.json')) == sorted(NAMES)
+    suffixes = sorted(path.suffix for path in (tmp_path / 'out').iterdir())
+    assert suffixes == ['.json', *['.mp4'] * 3, *['.png'] * 3]
+    command[2] = tmp_path / 'nothing'
+    job = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+    assert job.returncode == 1 and job.stderr.strip().splitlines()[-1].endswith('of either.')
