@@ -284,6 +284,18 @@ def test_checkpoint_of_the_other_numpy_is_loaded(checkpoint, tmp_path):
     assert torch.load(array, weights_only=True).current() == 1.0
 
 
+def test_a_schedule_that_keeps_a_function_is_resumed(tmp_path):
+    schedule = dict(type='OneCycleLR', eta_max=0.1, total_steps=8, by_epoch=False)
+    Runner.from_cfg(config_of(tmp_path, param_scheduler=schedule)).train()
+    resumed = config_of(
+        tmp_path / 'on', 2, param_scheduler=schedule, load_from=str(tmp_path / 'epoch_1.pth')
+    )
+    resumed.resume = True
+    runner = Runner.from_cfg(resumed)
+    runner.train()
+    assert runner.iter == 4
+
+
 def test_resume_load_from_and_pretrained(checkpoint, tmp_path):
     weight = torch.load(checkpoint, weights_only=True)['state_dict']['weight']
     resumed = config_of(tmp_path / 'resumed', 2, load_from=str(checkpoint), resume=True)
