@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 
 import evaluation
+import extraction
 import features
 import localizers
 import measure
@@ -40,6 +41,7 @@ ROWS: dict[str, Callable[[int, bool], list[measure.Row]]] = {
     'metrics': evaluation.metrics,
     'csv': features.csv,
     'export': features.export,
+    'extraction': extraction.extraction,
     'scale': scale.growth,
     'hacs': scale.hacs,
 }

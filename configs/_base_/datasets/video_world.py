@@ -1,0 +1,15 @@
+# Generated videos: python tools/make_video_world.py data/video_world, then features of them:
+#   python tools/train.py configs/recognition_video_world.py
+#   python tools/extract_features.py configs/recognition_video_world.py \
+#       'work_dirs/recognition_video_world/epoch_*.pth' data/video_world/videos \
+#       data/video_world/features --stride 8
+videos = dict(
+    type='SnippetFeatureDataset',
+    data_root='data/video_world/',
+    ann_file='annotations.json',
+    data_prefix=dict(feature='{{$VIDEO_WORLD_FEATURES:features}}'),
+    timeline=dict(stride_frames=8, window_frames=16),
+    group_field='subject',
+)
+training = dict(**videos, subset='training')
+validation = dict(**videos, subset='validation')

@@ -1,0 +1,4 @@
+# Control: a moving average over the five snippets that SoLa sees.
+_base_ = 'bmn_video_world.py'
+
+model = dict(neck=dict(type='TemporalSmoothing', kernel_size=5))
