@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = {
     path.stem: path
     for path in sorted((ROOT / 'configs').glob('*.py'))
-    if not path.stem.startswith('sola_pretrain_')
+    # test_end_to_end.py has what learns from frames
+    if not path.stem.startswith(('sola_pretrain_', 'recognition_', 'finetune_'))
 }
 NECKS = ('sola_', 'scratch_', 'smooth_')  # what may stand before the name of the plain config
 # these need what other configs write, and run after them; DRN is not in every MMAction2

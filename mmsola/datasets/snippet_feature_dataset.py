@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
 
 import numpy as np
 from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
 from mmengine.dist import get_dist_info
-from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
 from mmsola.datasets.feature_bank import FeatureBank
 from mmsola.datasets.feature_store import FeatureError, FeatureStore
-from mmsola.datasets.timeline import SnippetTimeline, TimelineError
+from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
-
-NAMED = 5  # videos that a message names before it only counts
+from mmsola.datasets.untrimmed_videos import named, read_records, say, video_info
 
 
 @DATASETS.register_module()
@@ -165,7 +161,7 @@ class SnippetFeatureDataset(BaseActionDataset):
             raise AnnotationError(
                 f'{self.ann_file or self.data_prefix["feature"]}: role={self.role!r} is for videos '
                 f'with annotated segments, and {len(unlabelled)} of {len(records)} have none: '
-                f'{_named(unlabelled)}. Choose another subset, or leave out role.'
+                f'{named(unlabelled)}. Choose another subset, or leave out role.'
             )
         rank, world_size = get_dist_info()
         names = [record.name for record in records]
@@ -230,19 +226,7 @@ class SnippetFeatureDataset(BaseActionDataset):
                     'file; set ann_file.'
                 )
             return [VideoRecord(name) for name in self.store.names()]
-        annotations = load_annotations(
-            self.ann_file,
-            subset=self.subset,
-            group_field=self.group_field,
-            on_bad_segment=self.on_bad_segment,
-        )
-        for lines, what in (
-            (annotations.clipped, 'segments end after their video and are clipped'),
-            (annotations.dropped, 'segments of no length are dropped'),
-        ):
-            if lines:
-                self._say(f'{len(lines)} {what}: {_named(lines)}')
-        records = list(annotations.records)
+        records = read_records(self.ann_file, self.subset, self.group_field, self.on_bad_segment)
         if self.unannotated:
             known = {
                 record.name
@@ -257,13 +241,13 @@ class SnippetFeatureDataset(BaseActionDataset):
         missing = [record.name for record in records if record.name not in self.store]
         present = [record for record in records if record.name in self.store]
         if missing:
-            found = f'{len(missing)} of {len(records)} videos have no features: {_named(missing)}'
+            found = f'{len(missing)} of {len(records)} videos have no features: {named(missing)}'
             if self.on_missing == 'stop' or not present:
                 held = self.store.names()
                 raise FeatureError(
                     f'{self.data_prefix["feature"]}: {found}. Expected for example '
                     f'{self.store.path(missing[0])}, found {len(held)} videos such as '
-                    f'{_named(held)}. Add them, mend feature=dict(file_name=...), or set '
+                    f'{named(held)}. Add them, mend feature=dict(file_name=...), or set '
                     "on_missing='skip'."
                 )
             self._say(f'{found}; skipped.')
@@ -271,42 +255,10 @@ class SnippetFeatureDataset(BaseActionDataset):
 
     def _data_info(self, record: VideoRecord) -> dict:
         num_snippets = self.store.shape(record.name)[0]
-        info: dict = {
-            'video_name': record.name,
+        return {
+            **video_info(record, num_snippets, self.timeline, self.role),
             'feature_path': self.store.path(record.name),
-            'num_snippets': num_snippets,
-            'record': record,
-            'role': self.role,
-            'group': record.group,
         }
-        if record.segments is not None:
-            info['annotations'] = [
-                {'segment': [segment.start_sec, segment.end_sec], 'label': segment.label}
-                for segment in record.segments
-            ]
-        # only a probe needs times: where there is none, a data set without fps is no error
-        with nullcontext() if self.role else suppress(TimelineError):
-            info['snippet_centres_sec'] = self.timeline.centres_sec(num_snippets, record)
-            span_sec = info['snippet_span_sec'] = self.timeline.span_sec(num_snippets, record)
-            # resized features share what they cover; native ones lie somewhere in their video
-            is_resized = self.timeline.stride_frames is None
-            info['covered_sec'] = (
-                span_sec if is_resized else (0.0, record.duration_sec or span_sec[1])
-            )
-        if record.duration_sec is not None:
-            # MMAction2 relates these two; where frames are not known, their ratio of 1 still is
-            frames = record.num_frames or math.ceil(record.duration_sec * (record.fps or 1))
-            info['duration_second'] = record.duration_sec
-            info['duration_frame'] = frames
-            info['feature_frame'] = record.feature_frames or frames
-        return info
 
     def _say(self, message: str) -> None:
-        if get_dist_info()[0] == 0:
-            print_log(f'{self.ann_file or self.data_prefix["feature"]}: {message}', 'current')
-
-
-def _named(items: Sequence[str]) -> str:
-    """The first few of many."""
-    more = f', ... ({len(items)} in all)' if len(items) > NAMED else ''
-    return ', '.join(items[:NAMED]) + more
+        say(f'{self.ann_file or self.data_prefix["feature"]}: {message}')

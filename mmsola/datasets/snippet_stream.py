@@ -12,6 +12,7 @@ from mmengine.dataset import Compose
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from mmsola.datasets.frame_views import frame_views
 from mmsola.datasets.snippet_sampling import SnippetSampling
 from mmsola.datasets.video import Video, VideoError
 
@@ -105,18 +106,7 @@ class SnippetStream(IterableDataset):
 
     def _views(self, frames: list[np.ndarray]) -> list[list[np.ndarray]]:
         """Each frame resized and cropped, once for every crop."""
-        results = self.frame_pipeline(
-            {
-                'imgs': frames,
-                'original_shape': frames[0].shape[:2],
-                'img_shape': frames[0].shape[:2],
-                'modality': 'RGB',
-                'num_clips': 1,
-                'clip_len': len(frames),
-            }
-        )
-        # crops follow each other, each with all frames
-        return [results['imgs'][i :: len(frames)] for i in range(len(frames))]
+        return frame_views(frames, self.frame_pipeline)
 
     def _inputs(self, frames: list[list[np.ndarray]]) -> Tensor:
         images = [frame[view] for view in range(len(frames[0])) for frame in frames]

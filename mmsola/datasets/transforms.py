@@ -10,6 +10,9 @@ from mmcv.transforms import BaseTransform
 
 from mmsola.datasets.samplers import window_start
 
+# Where axes of (T, L, H, W, C) go.
+CLIP_AXES = {'NCTHW': (0, 4, 1, 2, 3), 'NCHW': (0, 1, 4, 2, 3)}
+
 
 @TRANSFORMS.register_module()
 class LoadSnippetWindow(BaseTransform):
@@ -62,6 +65,36 @@ class LoadSnippetSequence(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class LoadSnippetClips(BaseTransform):
+    """Read the frames of all snippets of a video, shaped as a recognizer takes each of them.
+
+    Required keys: ``video_name``, ``snippet_clips``.
+    Added keys: ``raw_feature``, which MMAction2's ``PackLocalizationInputs`` packs: uint8,
+    ``(T, C, L, H, W)`` for L frames a snippet, or ``(T, L, C, H, W)``.
+
+    Args:
+        input_format: That of MMAction2's ``FormatShape``: ``'NCTHW'`` for 3-D recognizers,
+            ``'NCHW'`` for 2-D ones.
+    """
+
+    def __init__(self, input_format: str = 'NCTHW') -> None:
+        if input_format not in CLIP_AXES:
+            raise ValueError(
+                f'{type(self).__name__}: input_format is {input_format!r}; expected one of '
+                f'{tuple(CLIP_AXES)}.'
+            )
+        self.input_format = input_format
+
+    def transform(self, results: dict) -> dict:
+        clips = results['snippet_clips'].read(results['video_name'])
+        results['raw_feature'] = np.ascontiguousarray(clips.transpose(CLIP_AXES[self.input_format]))
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.input_format!r})'
 
 
 @TRANSFORMS.register_module()

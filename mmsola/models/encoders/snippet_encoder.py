@@ -9,30 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmaction.models.heads import FeatureHead
-from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmsola.datasets.snippet_sampling import SnippetSampling
-from mmsola.models.encoders.recognizer_checkpoint import load_recognizer_weights
+from mmsola.models.encoders.recognizer_features import (
+    EncoderError,
+    RecognizerFeatures,
+    kind_of,
+)
 
 # Transforms that open, sample and decode: here that is done once for all snippets of a video.
 _BEFORE_FRAMES = ('Init', 'SampleFrames', 'UniformSample', 'Decode')
 _SHAPING = 'FormatShape'
-# FeatureHead asks for the name of backbones whose features need special care.
-_FEATURE_HEAD_NAMES = {
-    'ResNet3dSlowFast': 'slowfast',
-    'ResNetTSM': 'tsm',
-    'MobileNetV2TSM': 'tsm',
-    'MobileOneTSM': 'tsm',
-}
-
-
-class EncoderError(ValueError):
-    """A recognizer that cannot serve as snippet encoder."""
 
 
 class SnippetEncoder:
@@ -76,36 +67,21 @@ class SnippetEncoder:
         cfg = config if isinstance(config, Config) else Config.fromfile(str(config))
         init_default_scope(cfg.get('default_scope', 'mmaction'))  # as MMAction2's init_recognizer
         self.name = name or getattr(cfg, 'filename', None) or 'the config'
-        model_cfg = copy.deepcopy(cfg.get('model') or ConfigDict())
-        if model_cfg.get('type') not in ('Recognizer2D', 'Recognizer3D'):
-            raise EncoderError(
-                f'{self.name}: its model is a {model_cfg.get("type")}\n  expected: Recognizer2D or '
-                'Recognizer3D, which classify clips of frames\n  mend: name the config of a '
-                'recognizer of RGB frames'
-            )
-        self.is_2d = model_cfg.type == 'Recognizer2D'
+        model_cfg = cfg.get('model') or ConfigDict()
+        #: The recognizer, nothing of it trained.
+        self.model = RecognizerFeatures(model_cfg, str(self.name), with_classifier=True)
+        self.is_2d = self.model.is_2d
         pipeline = _validation_pipeline(cfg, self.name)
         self.sampling = self._sampling(
             pipeline, model_cfg, snippet_frames, frame_interval, stride_frames
         )
         self.frame_pipeline, self.snippet_pipeline = self._split(pipeline)
         _set_size(self.frame_pipeline, short_side, crop_size, self.name)
-        # all views at once: batches are of many videos here
-        test_cfg = model_cfg.get('test_cfg') or {}
-        model_cfg.test_cfg = {
-            k: v for k, v in test_cfg.items() if k not in ('max_testing_views', 'fcn_test')
-        }
-        if 'pretrained' in model_cfg.backbone:
-            model_cfg.backbone.pretrained = None
-        self.model = MODELS.build(model_cfg)
         #: Whether the checkpoint has the classifier of the config as well.
-        self.classifies = load_recognizer_weights(self.model, checkpoint, str(self.name))
-        self.model.requires_grad_(False).eval().to(device)
-        self.head = FeatureHead(
-            backbone_name=_FEATURE_HEAD_NAMES.get(model_cfg.backbone.type),
-            num_segments=self.sampling.snippet_frames if self.is_2d else None,
-            average_clips=None,
-        )
+        self.classifies = self.model.load(checkpoint)
+        self.model.requires_grad_(False).eval()
+        # moves its preprocessor along, which a module around it would not
+        self.model.recognizer.to(device)
         self.device = torch.device(device)
         self.amp = amp
 
@@ -119,7 +95,7 @@ class SnippetEncoder:
     @torch.inference_mode()
     def __call__(self, inputs: Tensor) -> Tensor:
         """Features ``(N, C)``, float32 on the CPU, of snippets ``(N, ...)``."""
-        return self._pooled(*self._features(inputs), len(inputs)).float().cpu()
+        return self.model.pooled(*self._features(inputs), len(inputs)).float().cpu()
 
     @torch.inference_mode()
     def with_scores(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,9 +113,9 @@ class SnippetEncoder:
         features, kwargs = self._features(inputs)
         samples = [ActionDataSample() for _ in range(len(inputs))]
         with self._autocast():
-            samples = self.model.cls_head.predict(features, samples, **kwargs)
+            samples = self.model.recognizer.cls_head.predict(features, samples, **kwargs)
         scores = torch.stack([sample.pred_score for sample in samples])
-        return self._pooled(features, kwargs, len(inputs)).float().cpu(), scores.float().cpu()
+        return self.model.pooled(features, kwargs, len(inputs)).float().cpu(), scores.float().cpu()
 
     def settings(self) -> dict[str, Any]:
         """What features depend on, besides config and checkpoint; comparable and json."""
@@ -153,25 +129,8 @@ class SnippetEncoder:
         }
 
     def _features(self, inputs: Tensor) -> tuple[Any, dict[str, Any]]:
-        data = {'inputs': list(inputs), 'data_samples': None}
         with self._autocast():
-            data = self.model.data_preprocessor(data, False)
-            features, kwargs = self.model.extract_feat(data['inputs'], test_mode=True)
-        return features, {k: v for k, v in kwargs.items() if k != 'fcn_test' or self.is_2d}
-
-    def _pooled(self, features: Any, kwargs: dict[str, Any], num_snippets: int) -> Tensor:
-        if isinstance(features, tuple) and isinstance(features[-1], list):
-            features = features[-1][-1]  # MViT: the class token of the last stage
-        try:
-            pooled = self.head(features, num_segs=kwargs.get('num_segs'))
-            return pooled.reshape(num_snippets, -1, pooled.shape[-1]).mean(1)
-        except (AssertionError, NotImplementedError, RuntimeError, UnboundLocalError) as error:
-            shape = tuple(getattr(features, 'shape', ())) or type(features).__name__
-            raise EncoderError(
-                f'{self.name}: features {shape} of {num_snippets} snippets cannot be pooled to one '
-                f'vector each ({error})\n  expected: (N, C), (N, C, T, H, W), or (N T, C, H, W) of '
-                "a 2-D recognizer\n  mend: choose a backbone that MMAction2's FeatureHead knows"
-            ) from error
+            return self.model.features(inputs)
 
     def _autocast(self) -> torch.autocast:
         dtype = torch.bfloat16 if self.device.type == 'cpu' else torch.float16
@@ -185,10 +144,10 @@ class SnippetEncoder:
         frame_interval: int | None,
         stride_frames: int | None,
     ) -> SnippetSampling:
-        samplers = [step for step in pipeline if 'Sample' in _kind(step)]
+        samplers = [step for step in pipeline if 'Sample' in kind_of(step)]
         sampler = samplers[0] if samplers else ConfigDict()
         own_frames = sampler.get('num_clips' if self.is_2d else 'clip_len')
-        if _kind(model_cfg.backbone) in ('ResNetTSM', 'MobileNetV2TSM', 'MobileOneTSM'):
+        if kind_of(model_cfg.backbone) in ('ResNetTSM', 'MobileNetV2TSM', 'MobileOneTSM'):
             own_frames = model_cfg.backbone.get('num_segments', 8)
             if snippet_frames not in (None, own_frames):
                 raise EncoderError(
@@ -213,8 +172,8 @@ class SnippetEncoder:
         return SnippetSampling(frames, interval or 1, stride_frames)
 
     def _split(self, pipeline: Sequence[ConfigDict]) -> tuple[list[ConfigDict], list[ConfigDict]]:
-        steps = [step for step in pipeline if not any(x in _kind(step) for x in _BEFORE_FRAMES)]
-        shaping = [i for i, step in enumerate(steps) if _kind(step) == _SHAPING]
+        steps = [step for step in pipeline if not any(x in kind_of(step) for x in _BEFORE_FRAMES)]
+        shaping = [i for i, step in enumerate(steps) if kind_of(step) == _SHAPING]
         formats = [steps[i].get('input_format') for i in shaping]
         wanted = 'NCHW' if self.is_2d else 'NCTHW'
         if formats != [wanted]:
@@ -249,7 +208,7 @@ def _set_size(
     ):
         if value is None:
             continue
-        found = [step for step in steps if _kind(step) in kinds]
+        found = [step for step in steps if kind_of(step) in kinds]
         if not found:
             raise EncoderError(
                 f'{name}: its validation pipeline has no {" or ".join(kinds)} to set\n  expected: '
@@ -259,9 +218,3 @@ def _set_size(
             step[key] = value
             if key == 'scale':
                 step.keep_ratio = True
-
-
-def _kind(step: Any) -> str:
-    """Name of a transform or module, whether the config names it by text or by class."""
-    kind = step['type']
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

@@ -1,4 +1,4 @@
-"""MMAction2's localizers, each accepting ``neck=``, under their own names."""
+"""MMAction2's localizers, each accepting ``neck=``, under their own names; and one end to end."""
 
 import inspect
 
@@ -8,10 +8,11 @@ from mmaction.registry import MODELS
 from mmsola import compat
 from mmsola.models.localizers.bmn import BMN
 from mmsola.models.localizers.bsn import PEM, TEM
+from mmsola.models.localizers.end_to_end import EndToEndLocalizer
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 from mmsola.models.localizers.tcanet import TCANet
 
-__all__ = ['BMN', 'PEM', 'TCANet', 'TEM', 'SnippetNeckMixin']
+__all__ = ['BMN', 'EndToEndLocalizer', 'PEM', 'TCANet', 'TEM', 'SnippetNeckMixin']
 
 _LOCALIZERS: list[type] = [BMN, TEM, PEM, TCANet]
 if MODELS.get('DRN') is not compat.DRN:

@@ -1,0 +1,89 @@
+"""What data sets of untrimmed videos tell of each, whatever they read of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+
+from mmengine.dist import get_dist_info
+from mmengine.logging import print_log
+
+from mmsola.datasets.annotations import VideoRecord, load_annotations
+from mmsola.datasets.timeline import SnippetTimeline, TimelineError
+
+NAMED = 5  # videos that a message names before it only counts
+
+
+def read_records(
+    ann_file: str,
+    subset: str | Sequence[str] | None = None,
+    group_field: str | None = None,
+    on_bad_segment: str = 'stop',
+) -> list[VideoRecord]:
+    """Records of an annotation file; what was changed in it is said once.
+
+    Raises:
+        AnnotationError: As ``load_annotations``, whose arguments these are.
+    """
+    annotations = load_annotations(ann_file, subset, group_field, on_bad_segment)
+    for lines, what in (
+        (annotations.clipped, 'segments end after their video and are clipped'),
+        (annotations.dropped, 'segments of no length are dropped'),
+    ):
+        if lines:
+            say(f'{ann_file}: {len(lines)} {what}: {named(lines)}')
+    return list(annotations.records)
+
+
+def video_info(
+    record: VideoRecord, num_snippets: int, timeline: SnippetTimeline, role: str | None = None
+) -> dict:
+    """A video's entry in a data set, what pipelines and localizers read of it.
+
+    Keys: ``video_name``, ``num_snippets``, ``record``, ``role``, ``group``; ``annotations`` if it
+    was annotated; ``snippet_centres_sec`` ``(T,)``, ``snippet_span_sec`` and ``covered_sec`` if its
+    timeline is known; ``duration_second``, ``duration_frame`` and ``feature_frame`` if its duration
+    is.
+
+    Raises:
+        TimelineError: With a ``role``, where the snippets lie in time is not known.
+    """
+    info: dict = {
+        'video_name': record.name,
+        'num_snippets': num_snippets,
+        'record': record,
+        'role': role,
+        'group': record.group,
+    }
+    if record.segments is not None:
+        info['annotations'] = [
+            {'segment': [segment.start_sec, segment.end_sec], 'label': segment.label}
+            for segment in record.segments
+        ]
+    # only a probe needs times: where there is none, a data set without fps is no error
+    with nullcontext() if role else suppress(TimelineError):
+        info['snippet_centres_sec'] = timeline.centres_sec(num_snippets, record)
+        span_sec = info['snippet_span_sec'] = timeline.span_sec(num_snippets, record)
+        # resized features share what they cover; native ones lie somewhere in their video
+        is_resized = timeline.stride_frames is None
+        info['covered_sec'] = span_sec if is_resized else (0.0, record.duration_sec or span_sec[1])
+    if record.duration_sec is not None:
+        # MMAction2 relates these two; where frames are not known, their ratio of 1 still is
+        frames = record.num_frames or math.ceil(record.duration_sec * (record.fps or 1))
+        info['duration_second'] = record.duration_sec
+        info['duration_frame'] = frames
+        info['feature_frame'] = record.feature_frames or frames
+    return info
+
+
+def say(message: str) -> None:
+    """Log a line, once in a distributed job."""
+    if get_dist_info()[0] == 0:
+        print_log(message, 'current')
+
+
+def named(items: Sequence[str]) -> str:
+    """The first few of many."""
+    more = f', ... ({len(items)} in all)' if len(items) > NAMED else ''
+    return ', '.join(items[:NAMED]) + more
