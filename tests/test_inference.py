@@ -14,7 +14,7 @@ from generated_videos import write_sound, write_video
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from test_extraction import recognizer, weights
+from small_recognizers import recognizer, weights
 
 from mmsola.apis.extraction import ExtractionError, extract_features
 from mmsola.apis.inference import LocalizationInferencer
