@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from mmsola.datasets.demo_data import make_demo_data
+from mmsola.datasets.generated.demo_data import make_demo_data
 
 DEMO_CONFIG = Path(__file__).parents[1] / 'configs' / 'sola_pretrain_demo.py'
 CHANNELS = 8

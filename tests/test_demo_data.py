@@ -10,7 +10,7 @@ import pytest
 from mmaction.registry import DATASETS
 
 from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.demo_data import make_demo_data
+from mmsola.datasets.generated.demo_data import make_demo_data
 from mmsola.datasets.timeline import SnippetTimeline
 
 

@@ -18,9 +18,10 @@ from mmengine.runner import Runner
 from small_recognizers import BACKBONES, recognizer, weights
 
 from mmsola.apis.extraction import extract_features
-from mmsola.datasets import snippet_clip_dataset, snippet_clips
-from mmsola.datasets.video import VideoError
-from mmsola.datasets.video_list import find_videos
+from mmsola.datasets import snippet_clip_dataset
+from mmsola.datasets.videos import snippet_clips
+from mmsola.datasets.videos.video import VideoError
+from mmsola.datasets.videos.video_list import find_videos
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.encoders import EncoderError, SnippetEncoder
 

@@ -19,7 +19,7 @@ from mmsola.apis.export import (
     feature_stores,
 )
 from mmsola.apis.manifest import sha256_of
-from mmsola.datasets.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.necks import SoLa
 

@@ -19,12 +19,12 @@ from mmengine.dataset import Compose
 from small_recognizers import BACKBONES, recognizer, weights
 
 from mmsola.apis.extraction import MANIFEST, ExtractionError, extract_features
-from mmsola.datasets import snippet_stream
-from mmsola.datasets.feature_errors import FeatureError
-from mmsola.datasets.feature_store import FeatureStore
-from mmsola.datasets.feature_writer import FeatureWriter
-from mmsola.datasets.snippet_stream import SnippetStream
-from mmsola.datasets.video_list import find_videos
+from mmsola.datasets.features.feature_errors import FeatureError
+from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.features.feature_writer import FeatureWriter
+from mmsola.datasets.videos import snippet_stream
+from mmsola.datasets.videos.snippet_stream import SnippetStream
+from mmsola.datasets.videos.video_list import find_videos
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.encoders import EncoderError, SnippetEncoder
 
@@ -336,7 +336,7 @@ def test_two_processes_write_what_one_writes(root, tmp_path):
         ('one', [sys.executable]),
         ('two', [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2']),
     ):
-        launch = [] if name == 'one' else ['--master-port', '29517']
+        launch = [] if name == 'one' else ['--standalone']
         command = [*launcher, *launch, TOOL, *arguments, tmp_path / name, '--stride', '4']
         command += ['--batch-size', '4'] + ([] if name == 'one' else ['--launcher', 'pytorch'])
         jobs[name] = subprocess.run(

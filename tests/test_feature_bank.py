@@ -18,10 +18,10 @@ from mmaction.registry import DATA_SAMPLERS, DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmsola.datasets import feature_bank, free_memory
-from mmsola.datasets.feature_bank import FeatureBank
-from mmsola.datasets.feature_errors import FeatureError
-from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.features import feature_bank, free_memory
+from mmsola.datasets.features.feature_bank import FeatureBank
+from mmsola.datasets.features.feature_errors import FeatureError
+from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.samplers import Draw
 from mmsola.engine.launch import build_runner, leave_out_idle_workers
 

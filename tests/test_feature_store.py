@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mmsola.datasets import containers
-from mmsola.datasets.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.features import containers
+from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 
 CHANNELS = 5
 FORMATS = ('csv', 'npy', 'npz', 'pt', 'hdf5')
@@ -458,7 +458,9 @@ def test_csv_number_that_float32_cannot_hold(tmp_path, number):
 
 
 def test_large_files_are_looked_at_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmsola.datasets.feature_store._CHECK_BLOCK_BYTES', 4 * CHANNELS * 2)
+    monkeypatch.setattr(
+        'mmsola.datasets.features.feature_store._CHECK_BLOCK_BYTES', 4 * CHANNELS * 2
+    )
     array = np.ones((9, CHANNELS), np.float32)
     array[[4, 7], 1] = np.nan
     text = complaint(FeatureStore(write(tmp_path, 'npy', entries(array))))

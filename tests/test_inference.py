@@ -21,7 +21,7 @@ from mmsola.apis.inference import LocalizationInferencer
 from mmsola.apis.inference_inputs import InferenceError
 from mmsola.apis.manifest import sha256_of
 from mmsola.apis.segment_classes import classified
-from mmsola.datasets.video_list import find_videos
+from mmsola.datasets.videos.video_list import find_videos
 from mmsola.engine.launch import build_runner
 from mmsola.evaluation.detection_map import LabelledSegments
 from mmsola.evaluation.submission import read_submission

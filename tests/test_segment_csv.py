@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from mmsola.datasets.annotations import AnnotationError, Segment, load_annotations
-from mmsola.datasets.csv_annotations import annotate_from_csv, summary_lines
-from mmsola.datasets.seeded_split import draw_validation
-from mmsola.datasets.segment_csv import parse_time, read_segment_csv
+from mmsola.datasets.tables.csv_annotations import annotate_from_csv, summary_lines
+from mmsola.datasets.tables.seeded_split import draw_validation
+from mmsola.datasets.tables.segment_csv import parse_time, read_segment_csv
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'make_annotations.py'
 

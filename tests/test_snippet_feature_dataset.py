@@ -12,7 +12,7 @@ import torch
 from mmaction.registry import DATASETS, TRANSFORMS
 
 from mmsola.datasets.annotations import AnnotationError
-from mmsola.datasets.feature_store import FeatureError
+from mmsola.datasets.features.feature_store import FeatureError
 from mmsola.datasets.timeline import TimelineError
 
 CHANNELS = 4

@@ -21,7 +21,7 @@ import torch
 from conftest import DEMO_CONFIG
 from mmengine.config import Config
 
-from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.models.necks import SoLa
 
 pytestmark = pytest.mark.slow

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from generated_videos import brightness, turn, write_sound, write_video
 
-from mmsola.datasets.snippet_sampling import SnippetSampling
 from mmsola.datasets.timeline import SnippetTimeline
-from mmsola.datasets.video import Video, VideoError, list_videos
-from mmsola.datasets.video_list import find_videos
+from mmsola.datasets.videos.snippet_sampling import SnippetSampling
+from mmsola.datasets.videos.video import Video, VideoError, list_videos
+from mmsola.datasets.videos.video_list import find_videos
 
 
 def seen(video, indices):

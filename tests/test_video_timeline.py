@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from mmsola.datasets.video import Video, VideoError
+from mmsola.datasets.videos.video import Video, VideoError
 from mmsola.evaluation.detection_map import LabelledSegments
 from mmsola.visualization import timeline_video
 from mmsola.visualization.actionness import actionness

@@ -19,17 +19,23 @@ import numpy as np
 import pytest
 from mmaction.registry import DATASETS
 
-import mmsola.datasets.video_world as video_world
+import mmsola.datasets.generated.video_world as video_world
 from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.moving_shapes import MARGIN, SPEED, draw_look, draw_scene, render_frames
-from mmsola.datasets.shape_actions import (
+from mmsola.datasets.generated.moving_shapes import (
+    MARGIN,
+    SPEED,
+    draw_look,
+    draw_scene,
+    render_frames,
+)
+from mmsola.datasets.generated.shape_actions import (
     CLASSES,
     FORMS,
     MOTIONS,
     Action,
     action_amounts,
 )
-from mmsola.datasets.video_world import (
+from mmsola.datasets.generated.video_world import (
     VideoWorldError,
     draw_actions,
     make_video_world,
@@ -124,7 +130,7 @@ def test_a_stopped_call_goes_on_where_it_was(root, tmp_path):
 def test_a_killed_call_leaves_no_annotations_and_no_half_video_under_its_name(root, tmp_path):
     arguments = dict(TINY, num_training=400)
     code = (
-        'from mmsola.datasets.video_world import make_video_world; '
+        'from mmsola.datasets.generated.video_world import make_video_world; '
         f'make_video_world({str(tmp_path)!r}, **{arguments!r})'
     )
     process = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.DEVNULL)

@@ -18,7 +18,7 @@ from mmsola.apis.export import (
     feature_stores,
 )
 from mmsola.apis.manifest import sha256_of
-from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.features.feature_store import FeatureStore
 
 
 def parse_args() -> argparse.Namespace:

@@ -24,7 +24,7 @@ import mmsola  # noqa: F401
 from mmsola import compat
 from mmsola.apis.extraction import DTYPES, MANIFEST, ExtractionError, extract_features
 from mmsola.apis.manifest import sha256_of
-from mmsola.datasets.video_list import find_videos
+from mmsola.datasets.videos.video_list import find_videos
 from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
 

@@ -10,8 +10,8 @@ the video was looked through and holds no action.
 import argparse
 
 from mmsola.datasets.annotations import AnnotationError
-from mmsola.datasets.csv_annotations import annotate_from_csv, summary_lines
-from mmsola.datasets.video import VideoError
+from mmsola.datasets.tables.csv_annotations import annotate_from_csv, summary_lines
+from mmsola.datasets.videos.video import VideoError
 
 
 def parse_args() -> argparse.Namespace:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmsola.datasets.demo_data import make_demo_data
+from mmsola.datasets.generated.demo_data import make_demo_data
 
 
 def parse_args() -> argparse.Namespace:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmsola.datasets.video_world import make_video_world
+from mmsola.datasets.generated.video_world import make_video_world
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,7 +7,7 @@ import torch
 
 import mmsola  # noqa: F401
 from mmsola.datasets.annotations import VideoRecord, load_annotations
-from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.models.necks import SoLa
 from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb

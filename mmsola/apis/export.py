@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from mmsola.apis.manifest import differences, read_manifest, write_manifest
 from mmsola.atomic import replacing
-from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.models.necks import SoLa
 from mmsola.version import __version__
 

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmsola.apis.manifest import differences, read_manifest, sha256_of, write_manifest
-from mmsola.datasets.feature_writer import FeatureWriter
-from mmsola.datasets.snippet_sampling import SnippetSampling
-from mmsola.datasets.snippet_stream import SnippetChunk, SnippetStream, VideoFacts
+from mmsola.datasets.features.feature_writer import FeatureWriter
+from mmsola.datasets.videos.snippet_sampling import SnippetSampling
+from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream, VideoFacts
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.version import __version__
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from mmsola.datasets.annotations import VideoRecord
-from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
-from mmsola.datasets.video import VIDEO_SUFFIXES, list_videos
+from mmsola.datasets.videos.video import VIDEO_SUFFIXES, list_videos
 from mmsola.evaluation.detection_map import LabelledSegments
 
 

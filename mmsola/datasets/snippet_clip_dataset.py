@@ -10,12 +10,12 @@ from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from mmsola.datasets.annotations import VideoRecord
-from mmsola.datasets.snippet_clips import SnippetClips
-from mmsola.datasets.snippet_sampling import SnippetSampling
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.untrimmed_videos import named, read_records, say, video_info
-from mmsola.datasets.video import VideoError
-from mmsola.datasets.video_list import find_videos
+from mmsola.datasets.videos.snippet_clips import SnippetClips
+from mmsola.datasets.videos.snippet_sampling import SnippetSampling
+from mmsola.datasets.videos.video import VideoError
+from mmsola.datasets.videos.video_list import find_videos
 
 
 @DATASETS.register_module()

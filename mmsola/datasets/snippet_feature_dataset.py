@@ -11,8 +11,8 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import get_worker_info
 
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
-from mmsola.datasets.feature_bank import FeatureBank
-from mmsola.datasets.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.features.feature_bank import FeatureBank
+from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
 from mmsola.datasets.untrimmed_videos import named, read_records, say, video_info

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmsola.datasets.video import Video
+from mmsola.datasets.videos.video import Video
 
 HEIGHT_PIXELS = 96
 

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmsola.atomic import replacing
-from mmsola.datasets.video import Video
+from mmsola.datasets.videos.video import Video
 from mmsola.evaluation.detection_map import LabelledSegments
 from mmsola.visualization.class_colours import Colour
 from mmsola.visualization.lettering import drawable, font_families

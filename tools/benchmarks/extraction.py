@@ -15,7 +15,7 @@ from measure import Row, side_by_side
 from mmaction.registry import MODELS
 from mmengine.config import Config
 
-from mmsola.datasets.video_world import render_untrimmed
+from mmsola.datasets.generated.video_world import render_untrimmed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / 'configs' / 'recognition_video_world.py'

@@ -13,7 +13,7 @@ import torch
 from measure import DEVICE, Row, seconds, side_by_side
 
 from mmsola.apis.export import export_features
-from mmsola.datasets.feature_store import FeatureStore
+from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.models import SoLa
 
 

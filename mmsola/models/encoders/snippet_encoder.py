@@ -14,7 +14,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmsola.datasets.snippet_sampling import SnippetSampling
+from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.models.encoders.recognizer_features import (
     EncoderError,
     RecognizerFeatures,

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import ROUNDING_SEC, AnnotationError
-from mmsola.datasets.seeded_split import draw_validation
-from mmsola.datasets.segment_csv import CsvRow, SegmentTable, read_segment_csv
-from mmsola.datasets.video import VIDEO_SUFFIXES, Video, VideoError, list_videos
+from mmsola.datasets.tables.seeded_split import draw_validation
+from mmsola.datasets.tables.segment_csv import CsvRow, SegmentTable, read_segment_csv
+from mmsola.datasets.videos.video import VIDEO_SUFFIXES, Video, VideoError, list_videos
 
 _SHOWN = 10  # problems, or names of videos
 

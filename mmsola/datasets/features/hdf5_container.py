@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mmsola.datasets.containers import Container
-from mmsola.datasets.feature_errors import feature_error, truncated_error
+from mmsola.datasets.features.containers import Container
+from mmsola.datasets.features.feature_errors import feature_error, truncated_error
 
 
 class Hdf5File(Container):

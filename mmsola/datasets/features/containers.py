@@ -18,15 +18,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy_format
 
-from mmsola.datasets import array_cache
-from mmsola.datasets.feature_errors import (
+from mmsola.datasets.features import array_cache
+from mmsola.datasets.features.feature_errors import (
     FeatureError,
     dtype_error,
     feature_error,
     pickled_error,
     truncated_error,
 )
-from mmsola.datasets.npy_file import map_npy, npy_header
+from mmsola.datasets.features.npy_file import map_npy, npy_header
 
 
 class Container:

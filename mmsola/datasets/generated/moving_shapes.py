@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mmsola.datasets.shape_actions import (
+from mmsola.datasets.generated.shape_actions import (
     CYCLE,
     FORMS,
     LARGEST_FORM,

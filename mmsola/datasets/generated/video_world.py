@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import Segment
-from mmsola.datasets.moving_shapes import draw_look, draw_scene, render_frames
-from mmsola.datasets.shape_actions import CLASSES, Action
+from mmsola.datasets.generated.moving_shapes import draw_look, draw_scene, render_frames
+from mmsola.datasets.generated.shape_actions import CLASSES, Action
 
 # Scenes of a subset; none is in both.
 NUM_SUBJECTS = 12

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from mmsola.atomic import partial_beside
-from mmsola.datasets.feature_errors import feature_error
+from mmsola.datasets.features.feature_errors import feature_error
 
 
 class FeatureWriter:

@@ -13,7 +13,7 @@ import os
 import tempfile
 from typing import Any, NamedTuple
 
-from mmsola.datasets.cache_folder import cache_folder
+from mmsola.datasets.features.cache_folder import cache_folder
 
 # Raised whenever the check learns to find something new, so that old passes do not count.
 CHECK_VERSION = 1

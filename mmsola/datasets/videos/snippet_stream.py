@@ -12,9 +12,9 @@ from mmengine.dataset import Compose
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from mmsola.datasets.frame_views import frame_views
-from mmsola.datasets.snippet_sampling import SnippetSampling
-from mmsola.datasets.video import Video, VideoError
+from mmsola.datasets.videos.frame_views import frame_views
+from mmsola.datasets.videos.snippet_sampling import SnippetSampling
+from mmsola.datasets.videos.video import Video, VideoError
 
 # What of a video is in memory at once: snippets as a recognizer takes them, and decoded frames.
 CHUNK_SNIPPETS = 16

@@ -17,9 +17,9 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmsola.atomic import replacing
-from mmsola.datasets.cache_folder import cache_folder
-from mmsola.datasets.feature_errors import FeatureError
-from mmsola.datasets.npy_file import map_npy
+from mmsola.datasets.features.cache_folder import cache_folder
+from mmsola.datasets.features.feature_errors import FeatureError
+from mmsola.datasets.features.npy_file import map_npy
 
 
 def load_or_parse(

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose
 
-from mmsola.datasets.frame_views import frame_views
-from mmsola.datasets.free_memory import free_memory
-from mmsola.datasets.snippet_sampling import SnippetSampling
-from mmsola.datasets.video import Video
+from mmsola.datasets.features.free_memory import free_memory
+from mmsola.datasets.videos.frame_views import frame_views
+from mmsola.datasets.videos.snippet_sampling import SnippetSampling
+from mmsola.datasets.videos.video import Video
 
 # Others draw at random, anew for every block of frames, or make several crops.
 FRAME_STEPS = ('Resize', 'CenterCrop')

@@ -22,10 +22,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mmsola.atomic import replacing
-from mmsola.datasets.cache_folder import cache_folder
-from mmsola.datasets.feature_errors import feature_error
-from mmsola.datasets.feature_store import FeatureStore
-from mmsola.datasets.free_memory import free_memory
+from mmsola.datasets.features.cache_folder import cache_folder
+from mmsola.datasets.features.feature_errors import feature_error
+from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.features.free_memory import free_memory
 from mmsola.datasets.samplers import window_start
 
 DTYPES = ('float32', 'float16')

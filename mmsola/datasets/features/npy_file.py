@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.lib import format as npy_format
 
-from mmsola.datasets.feature_errors import feature_error, pickled_error, truncated_error
+from mmsola.datasets.features.feature_errors import feature_error, pickled_error, truncated_error
 
 
 def map_npy(stream: BinaryIO, path: str, mend: str) -> np.ndarray:

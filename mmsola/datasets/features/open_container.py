@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from mmsola.datasets.containers import FOLDER_FORMATS, Container, files_by_suffix
-from mmsola.datasets.feature_errors import feature_error, pickled_error
-from mmsola.datasets.hdf5_container import Hdf5File
+from mmsola.datasets.features.containers import FOLDER_FORMATS, Container, files_by_suffix
+from mmsola.datasets.features.feature_errors import feature_error, pickled_error
+from mmsola.datasets.features.hdf5_container import Hdf5File
 
 FORMATS = ('auto', *FOLDER_FORMATS, 'hdf5')
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.video import VIDEO_SUFFIXES, VideoError, list_videos
+from mmsola.datasets.videos.video import VIDEO_SUFFIXES, VideoError, list_videos
 
 
 def find_videos(

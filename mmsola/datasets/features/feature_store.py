@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mmsola.datasets import check_cache
-from mmsola.datasets.feature_errors import FeatureError, dtype_error, feature_error
-from mmsola.datasets.open_container import open_container
+from mmsola.datasets.features import check_cache
+from mmsola.datasets.features.feature_errors import FeatureError, dtype_error, feature_error
+from mmsola.datasets.features.open_container import open_container
 
 __all__ = ['FeatureError', 'FeatureStore']
 
