@@ -52,6 +52,7 @@ setup(
         'lite': ['mmcv-lite>=2.0.0,<2.2'],  # what MMAction2 1.2 asserts when it is imported
         'test': [
             'pytest',
+            'pytest-xdist',
             'ruff>=0.17,<0.18',  # another minor version formats differently
             'mypy',
         ],

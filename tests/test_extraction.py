@@ -210,8 +210,10 @@ def test_other_settings_and_other_files_are_not_mixed(root, encoder, tmp_path):
     with pytest.raises(ExtractionError, match='stride_frames was 4, is 8'):
         extract_features(other, videos, out)
     before = (out / 'short.npy').read_bytes()
+    (out / 'notes.json').write_text('precious')
     extract_features(encoder, videos, out, fps=5, overwrite=True)
     assert (out / 'short.npy').read_bytes() != before
+    assert (out / 'notes.json').read_text() == 'precious'
     with pytest.raises(ExtractionError, match="a video is called '_extraction'"):
         extract_features(encoder, {'_extraction': videos['short']}, tmp_path / 'x')
     with pytest.raises(ExtractionError, match='batch_size at least 1'):

@@ -255,6 +255,10 @@ def test_the_encoder_must_be_that_of_the_features(root, tmp_path):
         (tmp_path / '_extraction.json').write_text(json.dumps({**manifest, **change}))
         with pytest.raises(ExtractionError, match=message):
             unknown(root / 'videos' / 'short.mp4')
+    moved = LocalizationInferencer(
+        root / 'bmn.py', root / 'bmn.pth', tmp_path, root / 'i3d.pth', device='cpu'
+    )
+    assert moved(root / 'videos' / 'short.mp4')['failed'] == {}
 
 
 def test_a_stock_config_of_resized_features_works(root, tmp_path):

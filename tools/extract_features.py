@@ -90,7 +90,7 @@ def main() -> None:
     videos = find_videos(args.videos, args.root, args.subset, args.file_name)
     about = {
         'config': str(args.config),
-        'checkpoint': str(the_one_file(args.checkpoint)),
+        'checkpoint': str(the_one_file(args.checkpoint).resolve()),
         'checkpoint_sha256': sha256_of(the_one_file(args.checkpoint)),
         'model': cfg.model.to_dict(),
     }

@@ -28,6 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--config', required=True, help="the localizer's config")
     parser.add_argument('--checkpoint', required=True, help='its checkpoint')
     parser.add_argument('--encoder', help='folder of features made by tools/extract_features.py')
+    parser.add_argument('--encoder-checkpoint', help='its weights, if they lie elsewhere by now')
     parser.add_argument(
         '--classes', help="text file with the names of the encoder's own classes, to label segments"
     )
@@ -50,7 +51,12 @@ def main() -> None:
         cfg.merge_from_dict(args.cfg_options)
     names = Path(args.classes).read_text('utf-8').splitlines() if args.classes else None
     inferencer = LocalizationInferencer(
-        cfg, args.checkpoint, args.encoder, names and [n for n in names if n.strip()], args.device
+        cfg,
+        args.checkpoint,
+        args.encoder,
+        args.encoder_checkpoint,
+        names and [name for name in names if name.strip()],
+        args.device,
     )
     result = inferencer(
         args.inputs,

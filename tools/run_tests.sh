@@ -11,4 +11,6 @@ run() { printf '[mmsola] %s\n' "$*"; "$python" -m "$@"; }
 run ruff check .
 run ruff format --check .
 run mypy
-run pytest "$@"
+# most tests wait for processes of their own to start: two at a time, of one thread each
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+run pytest -n "${MMSOLA_TEST_JOBS:-2}" --dist loadfile "$@"

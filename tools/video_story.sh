@@ -5,6 +5,7 @@
 #
 #   SEEDS   seeds to train, the recognizer too     (default: 0 1 2)
 #   EPOCHS  epochs of everything, to see it run    (default: the configs')
+#   WORLD   options of tools/make_video_world.py   (default: none)
 set -euo pipefail
 unset CDPATH PYTHONHOME PYTHONPATH
 python=$(bash "$(dirname -- "${BASH_SOURCE[0]}")/setup_env.sh")
@@ -18,7 +19,8 @@ world=data/video_world
 short=()
 [[ -z ${EPOCHS:-} ]] || short=(--cfg-options "train_cfg.max_epochs=$EPOCHS" "train_cfg.val_interval=$EPOCHS")
 
-run tools/make_video_world.py "$world"
+# shellcheck disable=SC2086 # several options
+run tools/make_video_world.py "$world" ${WORLD:-}
 for seed in "${seeds[@]}"; do
     # --resume: a second call goes on from the first, or is done at once
     run tools/train.py configs/recognition_video_world.py --work-dir "$work_dir/recognizer/seed_$seed" \
@@ -34,7 +36,7 @@ run tools/train_seeds.py configs/sola_pretrain_video_world.py --seeds "${seeds[@
     --work-dir "$work_dir/sola" "${short[@]}" | tee "$work_dir/probe.md"
 run tools/compare.py configs/{bmn,sola_bmn,scratch_bmn,smooth_bmn,finetune_bmn}_video_world.py \
     --names frozen SoLa scratch smooth fine-tuned --seeds "${seeds[@]}" \
-    --work-dir "$work_dir/compare" "${short[@]}" \
+    --work-dir "$work_dir/compare" --jobs 2 "${short[@]}" \
     --options-for frozen "val_evaluator.out_file=$work_dir/frozen_{seed}.json" \
     --options-for SoLa "val_evaluator.out_file=$work_dir/SoLa_{seed}.json" \
     "model.neck.init_cfg.checkpoint=$work_dir/sola/seed_{seed}/best_*.pth" \

@@ -210,9 +210,11 @@ def _begin(folder: Path, content: dict[str, Any], overwrite: bool) -> None:
                 f'{", ".join(differs)}. Choose another place, or --overwrite it.'
             )
         if overwrite:
-            for facts in folder.rglob('*.json'):
-                facts.with_suffix('.npy').unlink(missing_ok=True)
-                facts.unlink()
+            for features in folder.rglob('*.npy'):
+                facts = features.with_suffix('.json')
+                if facts.exists():  # else it is not ours
+                    facts.unlink()
+                    features.unlink()
     write_manifest(manifest, {**content, 'complete': False})
 
 
@@ -265,11 +267,11 @@ def _extract(
         for name, facts, features in _encoded(chunks(), encoder, batch_size):
             if name in failed:
                 continue
-            if name not in open_files:
-                open_files[name] = FeatureWriter(
-                    folder / f'{name}.npy', facts.num_snippets, features.shape[1], dtype
-                )
             with _disk_is_not_full(folder):
+                if name not in open_files:
+                    open_files[name] = FeatureWriter(
+                        folder / f'{name}.npy', facts.num_snippets, features.shape[1], dtype
+                    )
                 open_files[name].add(features)
                 if open_files[name].is_whole:
                     open_files.pop(name).finish()

@@ -95,6 +95,7 @@ class LocalizationInferencer(BaseInferencer):
         encoder: The encoder of videos: a ``SnippetEncoder``, or a folder of features made by
             ``tools/extract_features.py``. None takes the folder that the config's test data name;
             feature files need none.
+        encoder_checkpoint: The encoder's weights, where they lie elsewhere by now.
         class_names: Classes of the encoder's own classifier, in its order. Then each segment gets
             the class that the classifier finds most in it, and its score is multiplied with that
             probability. None leaves labels to the localizer, or to ``'action'``.
@@ -121,6 +122,7 @@ class LocalizationInferencer(BaseInferencer):
         model: str | Path | Config,
         weights: str | Path,
         encoder: SnippetEncoder | str | Path | None = None,
+        encoder_checkpoint: str | Path | None = None,
         class_names: Sequence[str] | None = None,
         device: str | None = None,
         show_progress: bool = True,
@@ -129,6 +131,7 @@ class LocalizationInferencer(BaseInferencer):
         if isinstance(config, str) and not Path(config).is_file():
             raise InferenceError(f'{config}: no such config file.')
         self._encoder = encoder
+        self._encoder_checkpoint = encoder_checkpoint
         self._encoder_fps: float | None = None
         self._class_names = None if class_names is None else list(class_names)
         super().__init__(config, str(weights), device, 'mmaction', show_progress)
@@ -388,7 +391,9 @@ class LocalizationInferencer(BaseInferencer):
             if folder is None:
                 root = dataset_cfg.get('data_root') or ''
                 folder = Path(root) / (dataset_cfg.get('data_prefix') or {}).get('feature', '')
-            self._encoder, self._encoder_fps = encoder_of(folder, self._device)
+            self._encoder, self._encoder_fps = encoder_of(
+                folder, self._device, self._encoder_checkpoint
+            )
         sampling = self._encoder.sampling
         timeline = dataset_cfg.get('timeline') or {}
         if timeline.get('stride_frames') is not None:

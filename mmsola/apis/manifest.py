@@ -10,6 +10,8 @@ from typing import Any
 
 from mmsola.atomic import replacing
 
+_SHOWN = 120  # letters of a setting that a message shows
+
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest, None where there is none."""
@@ -27,10 +29,15 @@ def differences(
 ) -> list[str]:
     """Which settings were others, readable; those ``only_told`` are not compared."""
     return [
-        f'{key} was {begun.get(key)!r}, is {value!r}'
+        f'{key} was {_short(begun.get(key))}, is {_short(value)}'
         for key, value in content.items()
         if key not in only_told and begun.get(key) != value
     ]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
 
 
 def sha256_of(path: str | Path) -> str:
