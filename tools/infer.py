@@ -74,7 +74,8 @@ def main() -> None:
             start_sec, end_sec = found['segment']
             print(f'  {start_sec:7.1f} to {end_sec:7.1f} s  {found["score"]:.3f}  {found["label"]}')
     pictures = '' if args.no_pictures else ' and a picture of each'
-    print(f'{args.out}: results.json of {len(result["predictions"])} videos{pictures}.')
+    count = len(result['predictions'])
+    print(f'{args.out}: results.json of {count} video{"s" * (count != 1)}{pictures}.')
     for name, why in result['failed'].items():
         print(f'- {name} failed: {why}', file=sys.stderr)
 
