@@ -116,7 +116,8 @@ def test_a_feature_depends_on_its_snippet_alone(root, encoder, tmp_path):
 
 def test_an_extraction_that_was_stopped_ends_as_one_that_was_not(root, encoder, tmp_path):
     videos = find_videos(root / 'videos')
-    extract_features(encoder, videos, tmp_path / 'straight', batch_size=4)
+    about = {'model': {'kernel': (1, 3, 3)}}
+    extract_features(encoder, videos, tmp_path / 'straight', batch_size=4, about=about)
 
     class Stopped(Exception):
         pass
@@ -136,16 +137,18 @@ def test_an_extraction_that_was_stopped_ends_as_one_that_was_not(root, encoder, 
 
     for batches in (2, 5):
         with pytest.raises(Stopped):
-            extract_features(Stopping(batches), videos, tmp_path / 'stopped', batch_size=4)
+            extract_features(
+                Stopping(batches), videos, tmp_path / 'stopped', batch_size=4, about=about
+            )
         left = list((tmp_path / 'stopped').rglob('.partial-*'))
         assert (
             left == [] and not json.loads((tmp_path / 'stopped' / MANIFEST).read_text())['complete']
         )
     (tmp_path / 'stopped' / '.partial-1-ab-short.npy').write_bytes(b'of a kill')
-    total = extract_features(encoder, videos, tmp_path / 'stopped', batch_size=4)
+    total = extract_features(encoder, videos, tmp_path / 'stopped', batch_size=4, about=about)
     assert total['kept'] and total['written']
     assert files(tmp_path / 'stopped') == files(tmp_path / 'straight')
-    assert extract_features(encoder, videos, tmp_path / 'stopped')['kept'] == 3
+    assert extract_features(encoder, videos, tmp_path / 'stopped', about=about)['kept'] == 3
 
 
 def test_videos_that_cannot_be_decoded_are_skipped_and_listed(root, encoder, tmp_path):
@@ -348,5 +351,8 @@ def test_two_processes_write_what_one_writes(root, tmp_path):
         assert '3 videos written' in jobs[name].stdout and '1 failed' in jobs[name].stdout
         assert 'empty.mp4: is empty (0 bytes)' in jobs[name].stderr
         assert 'timeline=dict(stride_frames=4, window_frames=16)' in jobs[name].stdout
-    (root / 'videos' / 'empty.mp4').unlink()
     assert files(tmp_path / 'one') == files(tmp_path / 'two')
+    command = list(map(str, [sys.executable, TOOL, *arguments, tmp_path / 'two', '--stride', '4']))
+    again = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    assert '0 videos written' in again.stdout and '3 were there already, 1 failed' in again.stdout
+    (root / 'videos' / 'empty.mp4').unlink()

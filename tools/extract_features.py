@@ -140,5 +140,5 @@ def report(args: argparse.Namespace, encoder: SnippetEncoder, total: dict, sec: 
 if __name__ == '__main__':
     try:
         main()
-    except (ExtractionError, ValueError) as error:
+    except (ExtractionError, ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None

@@ -83,5 +83,5 @@ def main() -> None:
 if __name__ == '__main__':
     try:
         main()
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None

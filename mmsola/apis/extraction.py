@@ -101,11 +101,12 @@ def extract_features(
         )
     content = {
         **(about or {}),
-        **json.loads(json.dumps(encoder.settings())),
+        **encoder.settings(),
         'fps': fps,
         'dtype': dtype,
         'mmsola': __version__,
     }
+    content = json.loads(json.dumps(content))  # as it will be read: json knows no tuples
     rank, world_size = get_dist_info()
     if rank == 0:
         _begin(folder, content, overwrite)
