@@ -428,7 +428,7 @@ def test_the_config_trains_validates_and_goes_on(cfg, tmp_path):
         torch.equal(statistic, loaded[k]) for k, statistic in encoder.named_buffers() if k in loaded
     )
 
-    saved = torch.load(Path(cfg.work_dir) / 'epoch_1.pth', weights_only=False)
+    saved = torch.load(Path(cfg.work_dir) / 'epoch_1.pth', weights_only=True)
     MODELS.build(copy.deepcopy(cfg.model)).load_state_dict(saved['state_dict'], strict=True)
     cfg.train_cfg.max_epochs = 2
     cfg.resume = True

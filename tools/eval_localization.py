@@ -11,7 +11,7 @@ import numpy as np
 
 import mmsola  # noqa: F401
 from mmsola.datasets.annotations import load_annotations
-from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.evaluation.detection_map import annotated_segments
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.evaluation.submission import read_submission
 
@@ -56,9 +56,9 @@ def main() -> None:
     subset = None if args.video_list else args.subset
     truth = {}
     for record in load_annotations(args.ann_file, subset=subset, on_bad_segment='keep').records:
-        if record.segments is not None:
-            segments = np.array([[s.start_sec, s.end_sec] for s in record.segments]).reshape(-1, 2)
-            truth[record.name] = LabelledSegments(segments, [s.label for s in record.segments])
+        annotated = annotated_segments(record)
+        if annotated is not None:
+            truth[record.name] = annotated
     if args.video_list:
         with open(args.video_list, newline='', encoding='utf-8') as file:
             listed = {row['video'] for row in csv.DictReader(file) if row['subset'] in args.subset}

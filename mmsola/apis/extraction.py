@@ -242,7 +242,8 @@ def _extract(
     failed: dict[str, str] = {}
     open_files: dict[str, FeatureWriter] = {}
     num_snippets = 0
-    left = {name: _bytes_of(path) for name, path in videos.items()}  # what the bar still waits for
+    sizes = {name: _bytes_of(path) for name, path in videos.items()}
+    left = dict(sizes)  # what the bar still waits for
     with (
         tqdm(
             total=sum(left.values()),
@@ -279,7 +280,7 @@ def _extract(
                     # last of all: it says that the features are there
                     write_manifest(folder / f'{name}.json', asdict(facts))
             num_snippets += len(features)
-            done = round(_bytes_of(videos[name]) * len(features) / facts.num_snippets)
+            done = round(sizes[name] * len(features) / facts.num_snippets)
             progress.update(min(done, left[name]))
             left[name] -= min(done, left[name])
             progress.set_postfix(snippets=num_snippets, failed=len(failed))

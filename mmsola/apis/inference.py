@@ -24,7 +24,6 @@ from tqdm import tqdm
 from mmsola.apis.extraction import encoder_of, extract_features
 from mmsola.apis.inference_inputs import (
     InferenceError,
-    annotated_segments,
     annotation_entry,
     files_of,
     is_video,
@@ -35,7 +34,7 @@ from mmsola.atomic import replacing
 from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.engine.launch import check_neck
-from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.evaluation.detection_map import LabelledSegments, annotated_segments
 from mmsola.evaluation.localization_metric import LocalizationMetric, proposals_of
 from mmsola.evaluation.submission import submission_entries, write_submission
 from mmsola.models.checkpoint_file import CheckpointError, misfits, read_state_dict, the_one_file
@@ -43,6 +42,7 @@ from mmsola.models.encoders import SnippetEncoder
 from mmsola.models.localizers import SnippetNeckMixin
 from mmsola.visualization.thumbnails import thumbnails_of
 from mmsola.visualization.timeline_video import write_timeline_video
+from mmsola.visualization.tsm import figure_to_rgb
 from mmsola.visualization.video_timeline import draw_video_timeline
 
 _SEQUENCES = dict(
@@ -169,7 +169,7 @@ class LocalizationInferencer(BaseInferencer):
         listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
         with tempfile.TemporaryDirectory() as folder:
             sources, failed, dataset, scores = self.preprocess(
-                listed, batch_size, folder=Path(folder), **preprocess
+                listed, folder=Path(folder), **preprocess
             )
             found = self.forward(dataset, batch_size=batch_size)
         found = {
@@ -185,7 +185,6 @@ class LocalizationInferencer(BaseInferencer):
     def preprocess(
         self,
         inputs: list[str | Path],
-        batch_size: int = 1,
         folder: Path = Path(),
         fps: float | None = None,
         ann_file: str | None = None,
@@ -196,15 +195,11 @@ class LocalizationInferencer(BaseInferencer):
         dataset_cfg = self._dataset_cfg()
         features = folder / 'features'
         features.mkdir()
+        facts: dict[str, dict] = {}
         failed: dict[str, str] = {}
         scores: dict[str, _Scores] = {}
         if videos:
-            failed, scores = self._encode(videos, features, dataset_cfg)
-        facts = {
-            name: json.loads((features / f'{name}.json').read_text())
-            for name in videos
-            if name not in failed
-        }
+            facts, failed, scores = self._encode(videos, features, dataset_cfg)
         for name in paths.keys() - videos.keys():
             array, facts[name] = read_features(paths[name], dataset_cfg)
             np.save(features / f'{name}.npy', array)
@@ -280,8 +275,7 @@ class LocalizationInferencer(BaseInferencer):
             if video_out and source.is_video:
                 write_timeline_video(f'{out}.mp4', source.path, found, source.truth)
             if return_vis:
-                figure.canvas.draw()
-                pictures.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())  # type: ignore[attr-defined]
+                pictures.append(figure_to_rgb(figure))
         return pictures
 
     def postprocess(
@@ -361,28 +355,27 @@ class LocalizationInferencer(BaseInferencer):
 
     def _encode(
         self, videos: dict[str, Path], features: Path, dataset_cfg: ConfigDict
-    ) -> tuple[dict[str, str], dict[str, _Scores]]:
-        """Features of videos into a folder; what failed, and class scores where asked for."""
+    ) -> tuple[dict[str, dict], dict[str, str], dict[str, _Scores]]:
+        """Features of videos into a folder; their facts, what failed, and class scores if asked."""
         encoder, fps = self._encoder_of_videos(dataset_cfg)
         scoring = (
             encoder if self._class_names is None else ScoringEncoder(encoder, self._class_names)
         )
         folder = features.with_name('encoded')
         total = extract_features(scoring, videos, folder, fps=fps, show_progress=self.show_progress)
-        scores = {}
+        facts, scores = {}, {}
         for name in videos.keys() - total['failed'].keys():
             array = np.load(folder / f'{name}.npy')
-            facts = json.loads((folder / f'{name}.json').read_text())
+            facts[name] = json.loads((folder / f'{name}.json').read_text())
             if self._class_names is not None:
                 array, of_classes = np.split(array, [-len(self._class_names)], axis=1)
                 sampling = encoder.sampling
                 centres_sec = SnippetTimeline(
-                    sampling.stride, sampling.window_frames, facts['fps']
+                    sampling.stride, sampling.window_frames, facts[name]['fps']
                 ).centres_sec(len(array))
                 scores[name] = (centres_sec, of_classes, self._class_names)
             np.save(features / f'{name}.npy', array)
-            (features / f'{name}.json').write_text(json.dumps(facts))
-        return total['failed'], scores
+        return facts, total['failed'], scores
 
     def _encoder_of_videos(self, dataset_cfg: ConfigDict) -> tuple[SnippetEncoder, float | None]:
         """The encoder, which must place snippets as the localizer learned them, and its fps."""

@@ -13,7 +13,6 @@ from mmsola.datasets.annotations import VideoRecord
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.videos.video import VIDEO_SUFFIXES, list_videos
-from mmsola.evaluation.detection_map import LabelledSegments
 
 
 class InferenceError(ValueError):
@@ -101,11 +100,3 @@ def annotation_entry(
     if fps is not None:
         entry |= {'fps': fps, 'frame': max(1, round(duration_sec * fps))}
     return entry
-
-
-def annotated_segments(record: VideoRecord | None) -> LabelledSegments | None:
-    """What is annotated of a video; None where nobody did."""
-    if record is None or record.segments is None:
-        return None
-    segments = np.array([[s.start_sec, s.end_sec] for s in record.segments], float)
-    return LabelledSegments(segments.reshape(-1, 2), [s.label for s in record.segments])

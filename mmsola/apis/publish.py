@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from mmsola.atomic import replacing
-from mmsola.models.checkpoint_file import CheckpointError
+from mmsola.models.checkpoint_file import CheckpointError, read_checkpoint
 from mmsola.models.necks.sola_checkpoint import read_sola_weights
 
 
@@ -50,15 +50,7 @@ def publish_model(
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise CheckpointError(f'{path}: no such checkpoint file.')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # PyTorch meets damaged bytes with whatever Python raises
-        raise CheckpointError(
-            f'{path}: not a checkpoint that can be read safely '
-            f'({(str(error).splitlines() or [type(error).__name__])[0]}).'
-        ) from error
+    content = read_checkpoint(path)
     if not isinstance(content, dict) or not isinstance(content.get('state_dict'), dict):
         raise CheckpointError(f'{path}: expected a checkpoint with a state_dict, found none.')
     return {key: value.cpu() for key, value in content['state_dict'].items()}

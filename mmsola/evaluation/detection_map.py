@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from mmsola.datasets.annotations import VideoRecord
 from mmsola.evaluation.temporal_iou import ROUNDING, paired_iou
 
 
@@ -18,6 +19,14 @@ class LabelledSegments:
     segments: np.ndarray  # (N, 2)
     labels: Sequence[str]
     scores: np.ndarray | None = None  # (N,)
+
+
+def annotated_segments(record: VideoRecord | None) -> LabelledSegments | None:
+    """What is annotated of a video; None where nobody did."""
+    if record is None or record.segments is None:
+        return None
+    segments = np.array([[s.start_sec, s.end_sec] for s in record.segments], float)
+    return LabelledSegments(segments.reshape(-1, 2), [s.label for s in record.segments])
 
 
 def average_precision(

@@ -14,7 +14,11 @@ from mmengine.logging import print_log
 from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, load_annotations
 from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall
 from mmsola.evaluation.class_scores import ClassScores
-from mmsola.evaluation.detection_map import LabelledSegments, average_precision
+from mmsola.evaluation.detection_map import (
+    LabelledSegments,
+    annotated_segments,
+    average_precision,
+)
 from mmsola.evaluation.submission import write_submission
 from mmsola.models.localizers.proposals import soft_nms
 
@@ -105,14 +109,8 @@ class LocalizationMetric(BaseMetric):
         self._ground_truth: dict[str, LabelledSegments] | None = None
         if ann_file is not None:
             records = load_annotations(ann_file, subset=subset, on_bad_segment='keep').records
-            self._ground_truth = {
-                record.name: LabelledSegments(
-                    np.array([[s.start_sec, s.end_sec] for s in record.segments]).reshape(-1, 2),
-                    [s.label for s in record.segments],
-                )
-                for record in records
-                if record.segments is not None
-            }
+            truths = {record.name: annotated_segments(record) for record in records}
+            self._ground_truth = {n: truth for n, truth in truths.items() if truth is not None}
             if self.class_scores is not None:
                 self._check_class_scores(self._ground_truth)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,8 +35,8 @@ def the_one_file(checkpoint: str | Path) -> Path:
     return Path(matching[0])
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Weights by name, of a file of MMEngine's or a bare state dict; no pickled code is run.
+def read_checkpoint(path: Path) -> Any:
+    """What a file of ``torch.save`` holds; no pickled code is run.
 
     Raises:
         CheckpointError: The file is missing, damaged, or holds other objects than weights.
@@ -43,7 +44,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f'{path}: no such checkpoint file.')
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
+        return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # PyTorch meets damaged bytes with whatever Python raises
         raise CheckpointError(
             f'{path}: not a checkpoint that can be read safely '
@@ -51,6 +52,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             'It is truncated, not made by torch.save, or holds other objects than weights; '
             'save it again as {"state_dict": model.state_dict()}.'
         ) from error
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Weights by name, of a file of MMEngine's or a bare state dict.
+
+    Raises:
+        CheckpointError: The file cannot be read, or holds no state dict.
+    """
+    content = read_checkpoint(path)
     content = content.get('state_dict', content) if isinstance(content, dict) else content
     if not isinstance(content, dict):
         raise CheckpointError(f'{path}: expected a state dict, found {type(content).__name__}.')

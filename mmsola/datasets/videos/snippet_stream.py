@@ -94,9 +94,10 @@ class SnippetStream(IterableDataset):
         for start in range(0, num_snippets, CHUNK_SNIPPETS):
             stop = min(start + CHUNK_SNIPPETS, num_snippets)
             wanted = self.sampling.frames(video.num_frames, start, stop)
+            frames = np.unique(wanted).tolist()
             # neighbours overlap: what the last chunk had is not decoded again
-            ready = {frame: ready[frame] for frame in np.unique(wanted).tolist() if frame in ready}
-            missing = [frame for frame in np.unique(wanted).tolist() if frame not in ready]
+            ready = {frame: ready[frame] for frame in frames if frame in ready}
+            missing = [frame for frame in frames if frame not in ready]
             for begin in range(0, len(missing), BLOCK_FRAMES):
                 block = missing[begin : begin + BLOCK_FRAMES]
                 ready.update(zip(block, self._views(list(video.frames(block)))))

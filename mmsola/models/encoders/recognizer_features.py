@@ -116,6 +116,11 @@ class RecognizerFeatures(nn.Module):
             ) from error
 
 
+def shifts_frames(backbone: dict) -> bool:
+    """Whether a backbone shifts features among the frames of a snippet."""
+    return _FEATURE_HEAD_NAMES.get(kind_of(backbone)) == 'tsm'
+
+
 def kind_of(cfg: Any) -> str:
     """Name of a transform or module, whether the config names it by text or by class."""
     kind = cfg['type']

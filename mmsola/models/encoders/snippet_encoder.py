@@ -19,6 +19,7 @@ from mmsola.models.encoders.recognizer_features import (
     EncoderError,
     RecognizerFeatures,
     kind_of,
+    shifts_frames,
 )
 
 # Transforms that open, sample and decode: here that is done once for all snippets of a video.
@@ -147,7 +148,7 @@ class SnippetEncoder:
         samplers = [step for step in pipeline if 'Sample' in kind_of(step)]
         sampler = samplers[0] if samplers else ConfigDict()
         own_frames = sampler.get('num_clips' if self.is_2d else 'clip_len')
-        if kind_of(model_cfg.backbone) in ('ResNetTSM', 'MobileNetV2TSM', 'MobileOneTSM'):
+        if shifts_frames(model_cfg.backbone):
             own_frames = model_cfg.backbone.get('num_segments', 8)
             if snippet_frames not in (None, own_frames):
                 raise EncoderError(
