@@ -9,6 +9,7 @@ on a config, before the Runner is built.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -31,6 +32,7 @@ from mmengine.device import get_device
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim import OneCycleParamScheduler, OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPERS
+from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.utils import digit_version, package_utils
 from torch.nn.parallel import DistributedDataParallel
 
@@ -49,6 +51,7 @@ def apply() -> None:
     stand_in_for_drn()
     restore_trapz()
     allow_checkpoint_types()
+    download_checkpoints_safely()
 
 
 def require_mmcv() -> None:
@@ -278,6 +281,19 @@ def _listed_attribute(owner: object, name: str) -> Callable[..., Any]:
         if owner is known and name in names:
             return getattr(known, name)
     raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
+
+
+def download_checkpoints_safely() -> None:
+    """Let MMEngine load a checkpoint from an address as safely as one from a file.
+
+    PyTorch's ``load_state_dict_from_url`` unpickles whatever it downloaded unless it is asked not
+    to, and MMEngine does not ask. All its schemes (``https://``, ``torchvision://``, ...) end here.
+    """
+    if getattr(mmengine_checkpoint, 'load_url', None) is None:
+        return  # another MMEngine downloads in another way
+    mmengine_checkpoint.load_url = functools.partial(
+        torch.hub.load_state_dict_from_url, weights_only=True
+    )
 
 
 # --- distributed training and mixed precision without an accelerator ------------------------------

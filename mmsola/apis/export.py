@@ -19,6 +19,7 @@ from tqdm import tqdm
 from mmsola.apis.manifest import differences, read_manifest, write_manifest
 from mmsola.atomic import replacing
 from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.file_names import leads_out
 from mmsola.models.necks import SoLa
 from mmsola.version import __version__
 
@@ -214,7 +215,7 @@ class _Place:
         return self.out.parent.glob(f'.partial-*-{glob.escape(self.out.name)}')
 
     def _file(self, name: str) -> Path:
-        if Path(name).is_absolute() or '..' in Path(name).parts:
+        if leads_out(name):
             raise ExportError(
                 f'{name!r}: this name of a video leads out of {self.folder}; rename its entry.'
             )

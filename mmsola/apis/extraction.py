@@ -19,9 +19,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmsola.apis.manifest import differences, read_manifest, sha256_of, write_manifest
+from mmsola.apis.plain_config import check_plain, without_files
 from mmsola.datasets.features.feature_writer import FeatureWriter
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream, VideoFacts
+from mmsola.file_names import leads_out
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.version import __version__
 
@@ -99,8 +101,17 @@ def extract_features(
         raise ExtractionError(
             f'a video is called {MANIFEST[:-5]!r}, as the manifest is; rename it.'
         )
+    outside = sorted(name for name in videos if leads_out(name))
+    if outside:
+        raise ExtractionError(
+            f'{len(outside)} videos have a name that leads out of {folder}, such as '
+            f'{outside[0]!r}; rename their entries.'
+        )
+    about = dict(about or {})
+    if 'model' in about:  # it is read back as data, which must not name files to load
+        about['model'] = without_files(about['model'])
     content = {
-        **(about or {}),
+        **about,
         **encoder.settings(),
         'fps': fps,
         'dtype': dtype,
@@ -152,6 +163,7 @@ def encoder_of(
 
     Raises:
         ExtractionError: There is no manifest, or the checkpoint's content is another one by now.
+        ConfigNotPlainError: The manifest names code or files.
     """
     manifest = Path(features)
     if manifest.name != MANIFEST:
@@ -163,6 +175,8 @@ def encoder_of(
             "folder that tools/extract_features.py wrote; or name the encoder's config and "
             'checkpoint.'
         )
+    for key in ('model', 'frame_pipeline', 'snippet_pipeline'):
+        check_plain(content[key], f'{manifest}: {key}')
     file = Path(checkpoint or content['checkpoint'])
     if not file.is_file() or sha256_of(file) != content['checkpoint_sha256']:
         raise ExtractionError(

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmsola.file_names import leads_out
+
 # Seconds. Durations and segment ends were rounded by different hands: less than this is no overlap.
 ROUNDING_SEC = 1e-3
 
@@ -339,6 +341,12 @@ def _videos(file: str, content: Any) -> dict[str, dict[str, Any]]:
         keys = _first([repr(key) for key in content], len(content))
         raise _error(f'{file}: is of an unknown format{hint}, with the keys {keys}', expected, mend)
     for name, entry in videos.items():
+        if leads_out(name):
+            raise _error(
+                f'{file}: the name of video {name!r} leads out of the folder of its files',
+                'a name without .. or a root',
+                'rename this video',
+            )
         if not isinstance(entry.get('subset'), (str, type(None))):
             raise _error(
                 f'{file}: video {name!r}: subset is {entry["subset"]!r}',

@@ -21,8 +21,13 @@ def the_one_file(checkpoint: str | Path) -> Path:
     """The file that a path or pattern such as ``work_dirs/sola/best_*.pth`` names.
 
     Raises:
-        CheckpointError: The pattern matches none or several.
+        CheckpointError: The pattern matches none or several, or it is an address.
     """
+    if '://' in str(checkpoint):
+        raise CheckpointError(
+            f'{checkpoint}: is not a file but an address\n  expected: a checkpoint file\n'
+            '  fix: download it first, and name the file'
+        )
     path = Path(checkpoint)
     if path.exists() or not glob.has_magic(str(checkpoint)):
         return path

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.feature_errors import FeatureError, dtype_error, feature_error
 from mmsola.datasets.features.open_container import open_container
+from mmsola.file_names import leads_out
 
 __all__ = ['FeatureError', 'FeatureStore']
 
@@ -215,6 +216,12 @@ class FeatureStore:
             )
 
     def _key(self, name: str) -> str:
+        if leads_out(name):
+            raise feature_error(
+                f'{self.root}: the name of video {name!r} leads out of it',
+                'a name without .. or a root',
+                'rename this entry of the annotation file',
+            )
         return self.file_name.replace('{name}', name)
 
     def settings(self) -> dict[str, Any]:
