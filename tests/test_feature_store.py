@@ -166,14 +166,18 @@ def test_npy_window_of_a_huge_file(tmp_path, layout):
     with open(tmp_path / 'a.npy', 'wb') as stream:
         header = {'descr': '<f4', 'fortran_order': False, 'shape': shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        stream.truncate(stream.tell() + 4 << 30)
+        stream.truncate(stream.tell() + (4 << 30))
     store = FeatureStore(tmp_path, layout=layout)
     assert peak_bytes(lambda: store.read('a', 777_777, 777_785)) < 1 << 20
 
 
 def test_hdf5_window_of_a_huge_dataset(tmp_path):
     with h5py.File(tmp_path / 'f.h5', 'w') as file:
-        file.create_dataset('a', (1 << 20, 1024), 'f4', chunks=(8, 1024))
+        # its room is taken at once and never filled: all of it is stored, none of it is on disk
+        stored = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        stored.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        stored.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        file.create_dataset('a', (1 << 20, 1024), 'f4', dcpl=stored)
     store = FeatureStore(tmp_path / 'f.h5')
     assert peak_bytes(lambda: store.read('a', 777_777, 777_785)) < 1 << 20
 

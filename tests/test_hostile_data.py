@@ -4,9 +4,11 @@ import json
 import pickle
 from pathlib import Path
 
+import h5py
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import pytest
+import torch
 from mmengine.runner import CheckpointLoader
 
 import mmsola  # noqa: F401
@@ -128,3 +130,79 @@ def test_an_extraction_writes_nothing_outside(tmp_path):
     with pytest.raises(ExtractionError, match=r"'\.\./outside'"):
         extract_features(_Encoder(), {'../outside': tmp_path / 'outside.mp4'}, out)
     assert not list(tmp_path.iterdir())
+
+
+def write_features(folder: Path, kind: str, values: np.ndarray) -> Path:
+    """A container with one video ``a``; the path that a feature store takes."""
+    folder.mkdir()
+    if kind == 'pt':
+        torch.save(torch.from_numpy(values), folder / 'a.pt')
+    elif kind == 'npz':
+        np.savez_compressed(folder / 'a.npz', values)
+    elif kind == 'npy':
+        np.save(folder / 'a.npy', values)
+    else:
+        with h5py.File(folder / 'a.h5', 'w') as file:
+            file.create_dataset('a', data=values, compression='gzip')
+        return folder / 'a.h5'
+    return folder
+
+
+@pytest.mark.parametrize('kind', ['npy', 'npz', 'pt', 'h5'])
+def test_a_damaged_file_is_named_or_read_as_it_was(tmp_path, kind):
+    values = np.random.default_rng(0).standard_normal((7, 4)).astype(np.float32)
+    root = write_features(tmp_path / kind, kind, values)
+    file = root if root.is_file() else root / f'a.{kind}'
+    whole = file.read_bytes()
+    draw = np.random.default_rng(1)
+    for round_ in range(60):
+        damaged = bytearray(whole)
+        if round_ % 3:
+            damaged[draw.integers(min(len(whole), 2048))] ^= 1 << draw.integers(8)
+        else:
+            damaged = damaged[: draw.integers(len(whole))]
+        file.write_bytes(bytes(damaged))
+        try:
+            read = FeatureStore(root, cache=False).read('a')
+        except FeatureError as error:
+            assert str(root) in str(error)
+        else:
+            assert read.nbytes < 1e6
+
+
+def test_small_files_that_claim_much_are_refused(tmp_path):
+    (tmp_path / 'pt').mkdir()
+    torch.save(torch.zeros(1).expand(1 << 20, 1 << 16), tmp_path / 'pt' / 'a.pt')
+    (tmp_path / 'npz').mkdir()
+    np.savez_compressed(tmp_path / 'npz' / 'a.npz', np.zeros((1 << 13, 1 << 12), np.float32))
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        file.create_dataset('a', (1 << 24, 1 << 15), 'f4', chunks=(16, 16))
+    for root in ('pt', 'npz', 'a.h5'):
+        store = FeatureStore(tmp_path / root, cache=False)
+        for use in (store.shape, store.read):
+            with pytest.raises(FeatureError, match=f'{root}.*(claims|holds)'):
+                use('a')
+
+
+def test_a_header_that_says_fewer_rows_is_damage(tmp_path):
+    np.save(tmp_path / 'a.npy', np.ones((3, 2), np.float32))
+    with (tmp_path / 'a.npy').open('ab') as file:
+        file.write(bytes(8))
+    with pytest.raises(FeatureError, match=r'a\.npy.*holds 32 bytes, shape \(3, 2\) takes 24'):
+        FeatureStore(tmp_path).shape('a')
+
+
+def test_hdf5_reads_no_other_file(tmp_path):
+    secret = tmp_path / 'secret'
+    secret.write_bytes(np.ones((3, 2), np.float32).tobytes())
+    with h5py.File(tmp_path / 'other.h5', 'w') as file:
+        file['group/a'] = np.ones((3, 2), np.float32)
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        file.create_dataset('external', (3, 2), 'f4', external=[(str(secret), 0, 24)])
+        file['link'] = h5py.ExternalLink('other.h5', 'group/a')
+        file['group'] = h5py.ExternalLink('other.h5', 'group')
+    store = FeatureStore(tmp_path / 'a.h5')
+    for name in ('external', 'link', 'group/a'):
+        for use in (store.shape, store.read):
+            with pytest.raises(FeatureError, match='another file'):
+                use(name)

@@ -11,7 +11,6 @@ import io
 import os
 import pickle
 import zipfile
-import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -21,6 +20,7 @@ from numpy.lib import format as npy_format
 from mmsola.datasets.features import array_cache
 from mmsola.datasets.features.feature_errors import (
     FeatureError,
+    check_size,
     dtype_error,
     feature_error,
     pickled_error,
@@ -151,16 +151,22 @@ class NpzFolder(Folder):
                 with zipfile.ZipFile(stream) as archive:
                     entries = [name[:-4] for name in archive.namelist() if name.endswith('.npy')]
                     entry = self.select(key, entries)
-                    with archive.open(f'{entry}.npy') as member:
+                    info = archive.getinfo(f'{entry}.npy')
+                    with archive.open(info) as member:
                         shape, _, dtype = npy_header(member, path, _NPZ_MEND.format(path=path))
+                        check_size(
+                            path, shape, dtype, info.file_size - member.tell(), info.compress_size
+                        )
                     if not with_values:
                         return shape, dtype
                     with archive.open(f'{entry}.npy') as member:
                         return npy_format.read_array(member, allow_pickle=False)
             except FeatureError:
                 raise
-            except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-                raise truncated_error(path, str(error)) from error
+            except OSError:
+                raise
+            except Exception as error:  # damaged, encrypted, an unknown compression, ...
+                raise truncated_error(path, f'{type(error).__name__}: {error}') from error
 
 
 class PtFolder(Folder):
@@ -179,8 +185,11 @@ class PtFolder(Folder):
             content = torch.load(path, map_location='cpu', mmap=is_archive, weights_only=True)
         except pickle.UnpicklingError as error:
             raise pickled_error(path, _PT_MEND.format(path=path)) from error
-        except (RuntimeError, EOFError, ValueError) as error:
-            raise truncated_error(path, str(error).splitlines()[0]) from error
+        except OSError:
+            raise
+        except Exception as error:  # PyTorch meets damaged bytes with whatever Python raises
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise truncated_error(path, text) from error
         if isinstance(content, dict):
             content = content[self.select(key, list(content))]
         elif self.entry is not None:
@@ -194,6 +203,11 @@ class PtFolder(Folder):
         if not isinstance(content, torch.Tensor):
             raise dtype_error(path, type(content).__name__)
         try:
+            claimed, stored = content.numel() * content.itemsize, content.untyped_storage().nbytes()
+            if claimed > stored:  # expanded: rows that are no rows of the file
+                raise truncated_error(
+                    path, f'holds {stored} bytes, shape {tuple(content.shape)} takes {claimed}'
+                )
             return content.detach().numpy()
         except (TypeError, RuntimeError) as error:  # bfloat16, sparse, quantized
             raise dtype_error(path, content.dtype) from error

@@ -150,7 +150,7 @@ class FeatureStore:
             )
         try:
             window = array[start:stop] if self.layout == 'TC' else array[:, start:stop].T
-        except OSError as error:  # a damaged or unreadable block of an HDF5 file
+        except (OSError, RuntimeError, ValueError) as error:  # a damaged block of an HDF5 file
             raise self._unreadable(name, error) from error
         return np.array(window, dtype=np.float32, order='C')
 
@@ -252,7 +252,7 @@ class FeatureStore:
         except OSError as error:
             raise self._unreadable(name, error) from error
 
-    def _unreadable(self, name: str, error: OSError) -> FeatureError:
+    def _unreadable(self, name: str, error: Exception) -> FeatureError:
         return feature_error(
             f'{self.path(name)}: cannot be read ({error})',
             'a complete, readable file',

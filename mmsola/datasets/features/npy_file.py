@@ -14,6 +14,8 @@ from numpy.lib import format as npy_format
 
 from mmsola.datasets.features.feature_errors import feature_error, pickled_error, truncated_error
 
+_LONGEST_HEADER = 10_000  # bytes; NumPy's own bound
+
 
 def map_npy(stream: BinaryIO, path: str, mend: str) -> np.ndarray:
     """The array of an npy file, read-only, of which only what is used is read.
@@ -25,8 +27,9 @@ def map_npy(stream: BinaryIO, path: str, mend: str) -> np.ndarray:
     offset = stream.tell()
     size = math.prod(shape) * dtype.itemsize
     held = os.fstat(stream.fileno()).st_size - offset
-    if not 0 <= size <= held:
-        raise truncated_error(path, f'{held} of the {size} bytes that shape {shape} takes')
+    # less was cut off; more means that the header lies, and a video is longer than it says
+    if size != held:
+        raise truncated_error(path, f'holds {held} bytes, shape {shape} takes {size}')
     # The map lives as long as the array does, a window read; it needs no open file.
     values = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     order: Literal['C', 'F'] = 'F' if is_fortran else 'C'
@@ -45,11 +48,15 @@ def npy_header(stream: Any, path: str, mend: str) -> tuple[tuple[int, ...], bool
             'correct the suffix of the file, or write it again with np.save',
         )
     length = stream.read(2 if magic[6:7] == b'\x01' else 4)
+    if int.from_bytes(length, 'little') > _LONGEST_HEADER:
+        raise truncated_error(path, 'its header is too long')
     header = length + stream.read(int.from_bytes(length, 'little'))
     try:
         shape, is_fortran, dtype = _parsed_npy_header(header, len(length))
-    except (ValueError, SyntaxError) as error:
+    except Exception as error:  # NumPy meets damaged bytes with whatever Python raises
         raise truncated_error(path, f'its header cannot be read: {error}') from error
+    if not all(type(length) is int and length >= 0 for length in shape):
+        raise truncated_error(path, f'its header says shape {shape}')
     if dtype.hasobject:
         raise pickled_error(path, mend)
     return shape, is_fortran, dtype
