@@ -102,6 +102,8 @@ def export_features(
             'with --features.'
         )
     place = _Place(Path(out), format)
+    for name in owner:
+        place.check_name(name)
     content = {
         **(about or {}),
         'format': format,
@@ -214,11 +216,14 @@ class _Place:
     def _parts_of_file(self) -> Iterator[Path]:
         return self.out.parent.glob(f'.partial-*-{glob.escape(self.out.name)}')
 
-    def _file(self, name: str) -> Path:
+    def check_name(self, name: str) -> None:
+        """Refuse a name that would be written elsewhere."""
         if leads_out(name):
             raise ExportError(
                 f'{name!r}: this name of a video leads out of {self.folder}; rename its entry.'
             )
+
+    def _file(self, name: str) -> Path:
         return self.folder / f'{name}{self.suffix}'
 
 
