@@ -10,7 +10,6 @@ Two layouts are recognised by their content:
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections import Counter
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmsola.file_names import leads_out
+from mmsola.json_file import is_number, read_json
 
 # Seconds. Durations and segment ends were rounded by different hands: less than this is no overlap.
 ROUNDING_SEC = 1e-3
@@ -104,7 +104,7 @@ def load_annotations(
     if on_bad_segment not in ('stop', 'drop', 'keep'):
         raise ValueError(f"on_bad_segment is {on_bad_segment!r}; expected 'stop', 'drop' or 'keep'")
     file = os.fspath(path)
-    entries = _videos(file, _read_json(file))
+    entries = _videos(file, read_json(file, AnnotationError, 'a json annotation file'))
     if subset is not None:
         entries = _of_subset(file, entries, [subset] if isinstance(subset, str) else list(subset))
     if group_field is not None:
@@ -169,7 +169,7 @@ class _EntryReader:
             value = self.entry.get(field)
             if value is None:
                 continue
-            if not _is_number(value) or not math.isfinite(value) or value <= 0:
+            if not is_number(value) or not math.isfinite(value) or value <= 0:
                 raise _error(
                     f'{self.where}: {field} is {value!r}',
                     'a number above 0',
@@ -227,7 +227,7 @@ class _EntryReader:
         times = annotation.get('segment') if isinstance(annotation, dict) else None
         if not isinstance(times, list) or len(times) != 2:
             raise self._segment_error(f'segment {index} is not a pair', annotation)
-        if not all(_is_number(time) for time in times):
+        if not all(is_number(time) for time in times):
             raise self._segment_error(f'segment {index} is not numeric', annotation)
         return float(times[0]), float(times[1])
 
@@ -264,55 +264,6 @@ def _fault(start_sec: float, end_sec: float, duration_sec: float | None) -> str 
     if duration_sec is not None and start_sec >= duration_sec:
         return f'lies past the end of the video ({duration_sec:g} s)'
     return None
-
-
-def _read_json(file: str) -> Any:
-    """The content of a json file, refusing objects that name a key twice."""
-    if not os.path.isfile(file):
-        found = 'is a folder' if os.path.isdir(file) else 'does not exist'
-        raise _error(f'{file}: {found}', 'a json annotation file', 'correct the path in the config')
-    try:
-        with open(file, encoding='utf-8-sig') as stream:
-            text = stream.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _error(
-            f'{file}: cannot be read as text ({error})',
-            'a readable json file in UTF-8',
-            'correct the path in the config, or the rights of the file',
-        ) from error
-    if not text.strip():
-        raise _error(f'{file}: is empty', 'a json annotation file', 'download or copy it again')
-
-    repeated: list[str] = []
-
-    def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        # json itself keeps the last of two entries of the same name and says nothing.
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            counts = Counter(key for key, _ in pairs)
-            repeated.extend(
-                f'{"video" if isinstance(content[key], dict) else "key"} {key!r} occurs {n} times'
-                for key, n in counts.items()
-                if n > 1
-            )
-        return content
-
-    try:
-        content = json.loads(text, object_pairs_hook=to_dict)
-    except json.JSONDecodeError as error:
-        raise _error(
-            f'{file}: is not valid json: {error.msg} in line {error.lineno}, '
-            f'column {error.colno} of {text.count(chr(10)) + 1} lines',
-            'a complete json file',
-            'download or copy it again if it was cut off, else correct that line',
-        ) from error
-    if repeated:
-        raise _error(
-            f'{file}: {_first(repeated, len(repeated))}',
-            'each name once',
-            'remove or rename all but one of them',
-        )
-    return content
 
 
 def _videos(file: str, content: Any) -> dict[str, dict[str, Any]]:
@@ -391,10 +342,6 @@ def _require_field(file: str, entries: dict[str, dict[str, Any]], group_field: s
             f'one of {", ".join(map(repr, fields))}',
             'correct group_field in the config, or add the field to the file',
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _first(lines: list[str], count: int, shown: int = 5) -> str:
