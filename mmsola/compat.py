@@ -1,6 +1,6 @@
 """Makes the published stack (PyTorch, NumPy, MMEngine, MMAction2 1.2.0) work together.
 
-Every mend stands behind its own test of whether the thing is really broken, so an install
+Every fix stands behind its own test of whether the thing is really broken, so an install
 that is already whole (MMAction2 from source, a newer MMEngine, older PyTorch, NumPy or
 setuptools) is left as it is. :func:`apply` runs those that must happen before MMAction2 is
 imported; :func:`init_cpu_process_group` and :func:`enable_amp` are called by command line tools

@@ -192,7 +192,7 @@ NO_JSON = [
 def test_bad_file(write, text, message):
     with pytest.raises(AnnotationError, match=f'(?s)anno.json.*{message}') as caught:
         load_annotations(write(text))
-    assert 'expected: ' in str(caught.value) and 'mend: ' in str(caught.value)
+    assert 'expected: ' in str(caught.value) and 'fix: ' in str(caught.value)
 
 
 def test_missing_file(tmp_path):
@@ -229,7 +229,7 @@ BAD_ENTRIES = [
 
 @pytest.mark.parametrize(('content', 'message'), BAD_ENTRIES)
 def test_bad_entry(write, content, message):
-    with pytest.raises(AnnotationError, match=f"(?s)anno.json: video 'v_x'.*{message}.*mend: "):
+    with pytest.raises(AnnotationError, match=f"(?s)anno.json: video 'v_x'.*{message}.*fix: "):
         load_annotations(write(content), on_bad_segment='drop')
 
 

@@ -1,4 +1,4 @@
-"""Each mend of mmsola.compat works where the stack is broken and is idle where it is not.
+"""Each fix of mmsola.compat works where the stack is broken and is idle where it is not.
 
 Broken and healthy stacks are made in processes of their own, by hiding modules from Python's
 import system or by laying ones that work on its path. No library is replaced.
@@ -25,7 +25,7 @@ from mmengine.runner import Runner
 
 from mmsola import compat
 
-on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='the mend is for machines without GPU')
+on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='the fix is for machines without GPU')
 
 # Hides modules as if they were not installed: also importlib.util.find_spec answers None.
 HIDE = """

@@ -318,14 +318,14 @@ def test_configs_that_are_no_encoder_say_why(root, tmp_path):
             SnippetEncoder(changed, root / 'i3d.pth', frame_interval=1)
     no_crop = copy.deepcopy(cfg)
     no_crop.val_dataloader.dataset.pipeline.pop(4)
-    with pytest.raises(EncoderError, match='mend: leave --crop-size out'):
+    with pytest.raises(EncoderError, match='fix: leave --crop-size out'):
         SnippetEncoder(no_crop, root / 'i3d.pth', crop_size=32)
     no_sampler = copy.deepcopy(cfg)
     no_sampler.val_dataloader.dataset.pipeline.pop(1)
-    with pytest.raises(EncoderError, match='mend: give --snippet-frames'):
+    with pytest.raises(EncoderError, match='fix: give --snippet-frames'):
         SnippetEncoder(no_sampler, root / 'i3d.pth')
     tsm = recognizer('TSM')
-    with pytest.raises(EncoderError, match='mend: give --frame-interval'):
+    with pytest.raises(EncoderError, match='fix: give --frame-interval'):
         SnippetEncoder(tsm, root / 'i3d.pth')
     with pytest.raises(EncoderError, match='shifts among 8 frames'):
         SnippetEncoder(tsm, root / 'i3d.pth', snippet_frames=4, frame_interval=1)

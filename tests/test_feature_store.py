@@ -316,7 +316,7 @@ def complaint(store, name='a'):
         store.check()
     text = str(caught.value)
     assert f'1 of {len(store)} videos' in text and store.path(name) in text
-    assert 'expected: ' in text and 'mend: ' in text
+    assert 'expected: ' in text and 'fix: ' in text
     return text
 
 
@@ -516,7 +516,7 @@ def test_check_lists_a_few_and_counts_all(tmp_path):
     with pytest.raises(FeatureError, match='8 of 8 videos') as caught:
         FeatureStore(write(tmp_path, 'npy', features)).check()
     text = str(caught.value)
-    assert text.count('mend: ') == 5 and '... and 3 more' in text
+    assert text.count('fix: ') == 5 and '... and 3 more' in text
 
 
 def test_check_does_not_parse_plain_csv(tmp_path, features, monkeypatch):

@@ -219,7 +219,7 @@ def test_all_problems_come_together(write, videos):
     lines = str(caught.value).split('\n')
     assert ['segments.csv:2: ' in lines[1], 'segments.csv:3: ' in lines[2]] == [True, True]
     assert 'segments.csv:4: starts at 9 s' in lines[3]
-    assert lines[11] == '... and 2 more' and lines[12].startswith('  mend: ') and len(lines) == 13
+    assert lines[11] == '... and 2 more' and lines[12].startswith('  fix: ') and len(lines) == 13
 
 
 @pytest.mark.parametrize('content', ['empty', 'no video', 'cut off'])

@@ -111,7 +111,7 @@ def test_what_is_no_video_says_what_it_is(tmp_path):
         file.write_bytes(content)
         with pytest.raises(VideoError, match=message) as error:
             list(Video(file).frames(range(300)))
-        assert str(file) in str(error.value) and 'mend:' in str(error.value)
+        assert str(file) in str(error.value) and 'fix:' in str(error.value)
     with pytest.raises(VideoError, match='no picture, only sound'):
         Video(write_sound(tmp_path / 'sound.mp4'))
     with pytest.raises(VideoError, match='no such file'):

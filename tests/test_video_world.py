@@ -447,7 +447,7 @@ def test_pictures_do_not_stay_in_memory():
     ],
 )
 def test_bad_arguments_are_named_before_anything_is_written(tmp_path, change, message):
-    with pytest.raises(VideoWorldError, match=rf'^{message}[\s\S]*expected: [\s\S]*mend: '):
+    with pytest.raises(VideoWorldError, match=rf'^{message}[\s\S]*expected: [\s\S]*fix: '):
         make_video_world(tmp_path / 'world', **{**TINY, **change})
     assert not (tmp_path / 'world').exists()
 

@@ -326,7 +326,7 @@ class LocalizationInferencer(BaseInferencer):
             raise CheckpointError(
                 f'{file}: does not fit {getattr(cfg, "filename", "the config")}\n{problems}'
                 '  expected: the weights of this very localizer, and of its neck\n'
-                '  mend: name the checkpoint that was trained with this config'
+                '  fix: name the checkpoint that was trained with this config'
             )
         model.load_state_dict(found)
         return model.to(device).eval()

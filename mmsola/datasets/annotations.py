@@ -32,7 +32,7 @@ _KNOWN_FIELDS = {*_DURATION_FIELDS, *_FRAME_FIELDS, 'feature_frame', 'annotation
 
 
 class AnnotationError(ValueError):
-    """An annotation that cannot be used; says file, video, found, expected and how to mend it."""
+    """An annotation that cannot be used; says file, video, found, expected and how to fix it."""
 
 
 @dataclass(frozen=True)
@@ -272,14 +272,14 @@ def _videos(file: str, content: Any) -> dict[str, dict[str, Any]]:
         'MMAction2\'s {name: {"duration_second", "annotations"}} or ActivityNet\'s '
         '{"database": {name: {"duration", "subset", "annotations"}}}'
     )
-    mend = 'give an annotation file of one of these layouts'
+    fix = 'give an annotation file of one of these layouts'
     if not isinstance(content, dict):
-        raise _error(f'{file}: holds a json {type(content).__name__}', expected, mend)
+        raise _error(f'{file}: holds a json {type(content).__name__}', expected, fix)
     videos = content.get('database', content)
     if not isinstance(videos, dict):
-        raise _error(f'{file}: "database" is a {type(videos).__name__}', expected, mend)
+        raise _error(f'{file}: "database" is a {type(videos).__name__}', expected, fix)
     if not videos:
-        raise _error(f'{file}: holds no videos', expected, mend)
+        raise _error(f'{file}: holds no videos', expected, fix)
     odd = [name for name, entry in videos.items() if not isinstance(entry, dict)]
     if odd and len(odd) < len(videos) and 'results' not in content:
         raise _error(
@@ -290,7 +290,7 @@ def _videos(file: str, content: Any) -> dict[str, dict[str, Any]]:
     if odd or not any(_KNOWN_FIELDS & entry.keys() for entry in videos.values()):
         hint = ' (a submission, not annotations)' if 'results' in content else ''
         keys = _first([repr(key) for key in content], len(content))
-        raise _error(f'{file}: is of an unknown format{hint}, with the keys {keys}', expected, mend)
+        raise _error(f'{file}: is of an unknown format{hint}, with the keys {keys}', expected, fix)
     for name, entry in videos.items():
         if leads_out(name):
             raise _error(
@@ -349,6 +349,6 @@ def _first(lines: list[str], count: int, shown: int = 5) -> str:
     return '; '.join(lines[:shown]) + rest
 
 
-def _error(found: str, expected: str, mend: str) -> AnnotationError:
+def _error(found: str, expected: str, fix: str) -> AnnotationError:
     # One text, not four arguments: DataLoader workers rebuild an exception from its message alone.
-    return AnnotationError(f'{found}\n  expected: {expected}\n  mend: {mend}')
+    return AnnotationError(f'{found}\n  expected: {expected}\n  fix: {fix}')

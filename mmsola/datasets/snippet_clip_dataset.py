@@ -165,7 +165,7 @@ class SnippetClipDataset(BaseActionDataset):
         if len(failures) == num_videos:
             raise VideoError(
                 f'{self.data_prefix["video"]}: {found}\n  expected: videos with frames\n'
-                '  mend: correct data_prefix and file_name, or record or download them again'
+                '  fix: correct data_prefix and file_name, or record or download them again'
             )
         self._say(f'{found}; skipped.')
 

@@ -247,7 +247,7 @@ class SnippetFeatureDataset(BaseActionDataset):
                 raise FeatureError(
                     f'{self.data_prefix["feature"]}: {found}. Expected for example '
                     f'{self.store.path(missing[0])}, found {len(held)} videos such as '
-                    f'{named(held)}. Add them, mend feature=dict(file_name=...), or set '
+                    f'{named(held)}. Add them, fix feature=dict(file_name=...), or set '
                     "on_missing='skip'."
                 )
             self._say(f'{found}; skipped.')

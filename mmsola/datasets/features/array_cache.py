@@ -35,7 +35,7 @@ def load_or_parse(
     place = _place(str(cache_folder()), source)
     path = f'{place}-{stamp[0]}-{stamp[1]}.npy'
     with contextlib.suppress(OSError, FeatureError), open(path, 'rb') as stream:
-        return map_npy(stream, path, mend='')
+        return map_npy(stream, path, fix='')
     array = parse()
     try:
         with replacing(path) as partial:

@@ -130,7 +130,7 @@ class NpyFolder(Folder):
     def open(self, key: str) -> np.ndarray:
         path = self.path(key)
         with self.opened(key) as stream:
-            return map_npy(stream, path, _NPY_MEND.format(path=path))
+            return map_npy(stream, path, _NPY_FIX.format(path=path))
 
 
 class NpzFolder(Folder):
@@ -153,7 +153,7 @@ class NpzFolder(Folder):
                     entry = self.select(key, entries)
                     info = archive.getinfo(f'{entry}.npy')
                     with archive.open(info) as member:
-                        shape, _, dtype = npy_header(member, path, _NPZ_MEND.format(path=path))
+                        shape, _, dtype = npy_header(member, path, _NPZ_FIX.format(path=path))
                         check_size(
                             path, shape, dtype, info.file_size - member.tell(), info.compress_size
                         )
@@ -184,7 +184,7 @@ class PtFolder(Folder):
         try:
             content = torch.load(path, map_location='cpu', mmap=is_archive, weights_only=True)
         except pickle.UnpicklingError as error:
-            raise pickled_error(path, _PT_MEND.format(path=path)) from error
+            raise pickled_error(path, _PT_FIX.format(path=path)) from error
         except OSError:
             raise
         except Exception as error:  # PyTorch meets damaged bytes with whatever Python raises
@@ -298,15 +298,15 @@ _PAIRS_IN_NUMBERS = {
     for pair in (',,', ',-', ',.', ',e', '-,', '-.', '-e', '.,', '.e', 'e-', 'e+', '+,')
 }
 
-_NPY_MEND = (
+_NPY_FIX = (
     'python -c "import numpy as np; p = {path!r}; '
     "np.save(p, np.load(p, allow_pickle=True).astype('float32'))\""
 )
-_NPZ_MEND = (
+_NPZ_FIX = (
     'python -c "import numpy as np; p = {path!r}; d = dict(np.load(p, allow_pickle=True)); '
     "np.savez(p, **{{k: v.astype('float32') for k, v in d.items()}})\""
 )
-_PT_MEND = (
+_PT_FIX = (
     'python -c "import torch; p = {path!r}; '
     'torch.save(torch.as_tensor(torch.load(p, weights_only=False)).float(), p)"'
 )

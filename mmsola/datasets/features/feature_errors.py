@@ -1,4 +1,4 @@
-"""What is said about features that cannot be used: where, found, expected and how to mend it."""
+"""What is said about features that cannot be used: where, found, expected and how to fix it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _ALWAYS_READ_BYTES = 64 << 20  # so much may be claimed by any file
 
 
 class FeatureError(ValueError):
-    """Features that cannot be used; says file or video, found, expected and how to mend it."""
+    """Features that cannot be used; says file or video, found, expected and how to fix it."""
 
 
-def feature_error(found: str, expected: str, mend: str) -> FeatureError:
+def feature_error(found: str, expected: str, fix: str) -> FeatureError:
     # One text, not three arguments: DataLoader workers rebuild an exception from its message alone.
-    return FeatureError(f'{found}\n  expected: {expected}\n  mend: {mend}')
+    return FeatureError(f'{found}\n  expected: {expected}\n  fix: {fix}')
 
 
 def dtype_error(where: str, dtype: object) -> FeatureError:

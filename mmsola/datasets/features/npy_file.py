@@ -17,13 +17,13 @@ from mmsola.datasets.features.feature_errors import feature_error, pickled_error
 _LONGEST_HEADER = 10_000  # bytes; NumPy's own bound
 
 
-def map_npy(stream: BinaryIO, path: str, mend: str) -> np.ndarray:
+def map_npy(stream: BinaryIO, path: str, fix: str) -> np.ndarray:
     """The array of an npy file, read-only, of which only what is used is read.
 
     Raises:
-        FeatureError: The file is pickled (``mend`` says how to convert it), damaged or no npy file.
+        FeatureError: The file is pickled (``fix`` says how to convert it), damaged or no npy file.
     """
-    shape, is_fortran, dtype = npy_header(stream, path, mend)
+    shape, is_fortran, dtype = npy_header(stream, path, fix)
     offset = stream.tell()
     size = math.prod(shape) * dtype.itemsize
     held = os.fstat(stream.fileno()).st_size - offset
@@ -36,11 +36,11 @@ def map_npy(stream: BinaryIO, path: str, mend: str) -> np.ndarray:
     return np.ndarray(shape, dtype, values, offset, order=order)
 
 
-def npy_header(stream: Any, path: str, mend: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+def npy_header(stream: Any, path: str, fix: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, order and dtype at the start of an npy stream, which is left at the first value."""
     magic = stream.read(8)
     if magic[:1] == b'\x80':  # first byte of every pickle since protocol 2
-        raise pickled_error(path, mend)
+        raise pickled_error(path, fix)
     if magic[:6] != b'\x93NUMPY'[: len(magic)]:
         raise feature_error(
             f'{path}: is no npy file (it begins with {magic!r})',
@@ -58,7 +58,7 @@ def npy_header(stream: Any, path: str, mend: str) -> tuple[tuple[int, ...], bool
     if not all(type(length) is int and length >= 0 for length in shape):
         raise truncated_error(path, f'its header says shape {shape}')
     if dtype.hasobject:
-        raise pickled_error(path, mend)
+        raise pickled_error(path, fix)
     return shape, is_fortran, dtype
 
 

@@ -35,7 +35,7 @@ _VERSION = 1
 
 
 class VideoWorldError(ValueError):
-    """A world that cannot be made; says what was found, what was expected and how to mend it."""
+    """A world that cannot be made; says what was found, what was expected and how to fix it."""
 
 
 def make_video_world(
@@ -326,5 +326,5 @@ def _check_length(found: str, num_frames: int) -> None:
         )
 
 
-def _error(found: str, expected: str, mend: str) -> VideoWorldError:
-    return VideoWorldError(f'{found}\n  expected: {expected}\n  mend: {mend}')
+def _error(found: str, expected: str, fix: str) -> VideoWorldError:
+    return VideoWorldError(f'{found}\n  expected: {expected}\n  fix: {fix}')

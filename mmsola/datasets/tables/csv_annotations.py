@@ -85,7 +85,7 @@ def annotate_from_csv(
         raise AnnotationError(
             f'{csv_file}: has a column subset, so videos that it does not name have none\n'
             '  expected: no column subset together with unnamed videos\n'
-            '  mend: name each video without action in a row with subset, but no start and end'
+            '  fix: name each video without action in a row with subset, but no start and end'
         )
     files = list_videos(folder)
     problems = list(table.problems)
@@ -286,7 +286,7 @@ def _error(file: str, problems: Sequence[tuple[int, str]]) -> AnnotationError:
     shown = '\n'.join(lines[:_SHOWN])
     return AnnotationError(
         f'{file}: {_count(len(problems), "problem")}\n{shown}{rest}\n'
-        '  mend: correct these rows or videos'
+        '  fix: correct these rows or videos'
     )
 
 

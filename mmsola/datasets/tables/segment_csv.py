@@ -89,12 +89,12 @@ def read_segment_csv(path: str | Path) -> SegmentTable:
         raise AnnotationError(
             f'{file}:{reader.line_num}: is not csv: {error}\n'
             '  expected: rows of fields, a quote that opens also closes\n'
-            '  mend: correct this line, or save the table as csv again'
+            '  fix: correct this line, or save the table as csv again'
         ) from error
     if not rows and not problems:
         raise AnnotationError(
             f'{file}: holds no row\n  expected: a header row and a row for each segment\n'
-            '  mend: save the table as csv again'
+            '  fix: save the table as csv again'
         )
     unused = [column for column in columns if column not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS]
     used = [column for column in columns if column not in unused]
@@ -167,7 +167,7 @@ def _check_columns(file: str, columns: list[str]) -> list[str]:
             f'{file}:1: {"; ".join(faults)}; the columns are {found}\n'
             f'  expected: a header row with {", ".join(REQUIRED_COLUMNS)}, and if known '
             f'{", ".join(OPTIONAL_COLUMNS)}\n'
-            '  mend: correct the first row, or add it if the file begins with a segment'
+            '  fix: correct the first row, or add it if the file begins with a segment'
         )
     return columns
 
@@ -175,7 +175,7 @@ def _check_columns(file: str, columns: list[str]) -> list[str]:
 def _read_text(file: str) -> str:
     if not Path(file).is_file():
         raise AnnotationError(
-            f'{file}: no such file\n  expected: a csv file of segments\n  mend: correct its path'
+            f'{file}: no such file\n  expected: a csv file of segments\n  fix: correct its path'
         )
     try:
         return Path(file).read_text(encoding='utf-8-sig')
@@ -183,5 +183,5 @@ def _read_text(file: str) -> str:
         raise AnnotationError(
             f'{file}: is not in UTF-8 ({error.reason} at byte {error.start})\n'
             '  expected: a text file in UTF-8\n'
-            '  mend: save it as "CSV UTF-8", as spreadsheets call it'
+            '  fix: save it as "CSV UTF-8", as spreadsheets call it'
         ) from error

@@ -18,7 +18,7 @@ _LOST_SEC = 0.5
 
 
 class VideoError(ValueError):
-    """A video that cannot be decoded; says file, what was found, expected, and the mend."""
+    """A video that cannot be decoded; says file, what was found, expected, and the fix."""
 
 
 class Video:
@@ -174,9 +174,9 @@ class Video:
     def _opened(self) -> av.container.InputContainer:
         return av.open(self.path, metadata_errors='ignore')
 
-    def _error(self, found: str, mend: str = '') -> VideoError:
-        mend = mend or 'copy, download or record it again, or encode it anew with ffmpeg'
-        return VideoError(f'{self.path}: {found}\n  expected: a video with frames\n  mend: {mend}')
+    def _error(self, found: str, fix: str = '') -> VideoError:
+        fix = fix or 'copy, download or record it again, or encode it anew with ffmpeg'
+        return VideoError(f'{self.path}: {found}\n  expected: a video with frames\n  fix: {fix}')
 
 
 def list_videos(folder: str | Path) -> dict[str, Path]:
@@ -194,7 +194,7 @@ def list_videos(folder: str | Path) -> dict[str, Path]:
     if not files:
         raise VideoError(
             f'{folder}: no video found\n  expected: files with {", ".join(VIDEO_SUFFIXES)}\n'
-            '  mend: correct the folder'
+            '  fix: correct the folder'
         )
     videos: dict[str, Path] = {}
     for path in files:
@@ -202,7 +202,7 @@ def list_videos(folder: str | Path) -> dict[str, Path]:
         if name in videos:
             raise VideoError(
                 f'{videos[name]} and {path}: two videos called {name!r}\n'
-                '  expected: one file for each name\n  mend: rename one of them'
+                '  expected: one file for each name\n  fix: rename one of them'
             )
         videos[name] = path
     return videos

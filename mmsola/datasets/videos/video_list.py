@@ -82,8 +82,8 @@ def _of_annotations(
     return {name: found.get(name, root / file) for name, file in files.items()}
 
 
-def _error(found: str, mend: str) -> VideoError:
+def _error(found: str, fix: str) -> VideoError:
     return VideoError(
         f'{found}\n  expected: a folder of videos, a list of paths, or an annotation json\n'
-        f'  mend: {mend}'
+        f'  fix: {fix}'
     )

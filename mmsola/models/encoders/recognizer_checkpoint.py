@@ -30,7 +30,7 @@ def load_recognizer_weights(model: nn.Module, checkpoint: str | Path, config: st
     if problems:
         raise CheckpointError(
             f'{file}: does not fit {config}\n' + problems + '  expected: the weights of '
-            'this very backbone (and neck)\n  mend: name the checkpoint that was trained with this '
+            'this very backbone (and neck)\n  fix: name the checkpoint that was trained with this '
             'config'
         )
     of_classifier = [key for key in wanted if key.startswith(_CLASSIFIER)]

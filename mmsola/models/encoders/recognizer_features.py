@@ -50,7 +50,7 @@ class RecognizerFeatures(nn.Module):
         if cfg.get('type') not in RECOGNIZERS:
             raise EncoderError(
                 f'{name}: its model is a {cfg.get("type")}\n  expected: {" or ".join(RECOGNIZERS)}'
-                ', which classify clips of frames\n  mend: name the config of a recognizer of RGB '
+                ', which classify clips of frames\n  fix: name the config of a recognizer of RGB '
                 'frames'
             )
         self.name = name
@@ -112,7 +112,7 @@ class RecognizerFeatures(nn.Module):
             raise EncoderError(
                 f'{self.name}: features {shape} of {num_snippets} snippets cannot be pooled to one '
                 f'vector each ({error})\n  expected: (N, C), (N, C, T, H, W), or (N T, C, H, W) of '
-                "a 2-D recognizer\n  mend: choose a backbone that MMAction2's FeatureHead knows"
+                "a 2-D recognizer\n  fix: choose a backbone that MMAction2's FeatureHead knows"
             ) from error
 
 

@@ -109,7 +109,7 @@ class SnippetEncoder:
             raise EncoderError(
                 f'{self.name}: the checkpoint has no classifier of its own that fits\n'
                 '  expected: weights of cls_head for the classes of the config\n'
-                '  mend: name the checkpoint that was trained with this config'
+                '  fix: name the checkpoint that was trained with this config'
             )
         features, kwargs = self._features(inputs)
         samples = [ActionDataSample() for _ in range(len(inputs))]
@@ -154,21 +154,21 @@ class SnippetEncoder:
                 raise EncoderError(
                     f'{self.name}: snippet_frames is {snippet_frames}, but its backbone shifts '
                     f'among {own_frames} frames\n  expected: snippet_frames={own_frames}\n'
-                    '  mend: leave snippet_frames out'
+                    '  fix: leave snippet_frames out'
                 )
         frames = snippet_frames or own_frames
         if frames is None:
             raise EncoderError(
                 f'{self.name}: does not say how many frames a snippet has\n'
                 '  expected: SampleFrames with clip_len (3-D) or num_clips (2-D) in its validation '
-                'pipeline\n  mend: give --snippet-frames'
+                'pipeline\n  fix: give --snippet-frames'
             )
         interval = frame_interval or (None if self.is_2d else sampler.get('frame_interval', 1))
         if interval is None and frames > 1:
             raise EncoderError(
                 f'{self.name}: a 2-D recognizer takes {frames} frames from anywhere in a clip\n'
                 '  expected: the distance of the frames of a snippet\n'
-                '  mend: give --frame-interval, in frames'
+                '  fix: give --frame-interval, in frames'
             )
         return SnippetSampling(frames, interval or 1, stride_frames)
 
@@ -181,7 +181,7 @@ class SnippetEncoder:
             raise EncoderError(
                 f'{self.name}: its validation pipeline shapes frames as {formats or "nothing"}\n'
                 f'  expected: one FormatShape with {wanted!r}, for RGB frames\n'
-                '  mend: name the config of a recognizer of RGB frames'
+                '  fix: name the config of a recognizer of RGB frames'
             )
         return steps[: shaping[0]], steps[shaping[0] :]
 
@@ -196,7 +196,7 @@ def _validation_pipeline(cfg: Config, name: str) -> list[ConfigDict]:
     raise EncoderError(
         f'{name}: has no pipeline of a val_dataloader or test_dataloader\n'
         '  expected: one that says how frames are resized and cropped\n'
-        "  mend: name the recognizer's whole config"
+        "  fix: name the recognizer's whole config"
     )
 
 
@@ -213,7 +213,7 @@ def _set_size(
         if not found:
             raise EncoderError(
                 f'{name}: its validation pipeline has no {" or ".join(kinds)} to set\n  expected: '
-                f'one for {option}\n  mend: leave {option} out'
+                f'one for {option}\n  fix: leave {option} out'
             )
         for step in found:
             step[key] = value

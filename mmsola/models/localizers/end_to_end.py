@@ -61,7 +61,7 @@ class EndToEndLocalizer(BaseModel):
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor)
-        for wrong, found, mend in (
+        for wrong, found, fix in (
             (
                 frozen_encoder and encoder_checkpoint is None,
                 'frozen_encoder without encoder_checkpoint would keep random weights',
@@ -79,7 +79,7 @@ class EndToEndLocalizer(BaseModel):
             ),
         ):
             if wrong:
-                raise ValueError(f'{type(self).__name__}: {found}. {mend}.')
+                raise ValueError(f'{type(self).__name__}: {found}. {fix}.')
         self.encoder_checkpoint = encoder_checkpoint
         self.frozen_encoder = frozen_encoder
         self.norm_eval = norm_eval
