@@ -206,3 +206,99 @@ def test_hdf5_reads_no_other_file(tmp_path):
         for use in (store.shape, store.read):
             with pytest.raises(FeatureError, match='another file'):
                 use(name)
+
+
+def test_each_real_folder_is_visited_once(tmp_path):
+    (tmp_path / 'features' / 'deep').mkdir(parents=True)
+    np.save(tmp_path / 'features' / 'deep' / 'a.npy', np.ones((3, 2), np.float32))
+    (tmp_path / 'elsewhere').mkdir()
+    np.save(tmp_path / 'elsewhere' / 'b.npy', np.ones((3, 2), np.float32))
+    for name, target in (
+        ('self', 'features'),
+        ('again', 'features'),
+        ('deep/up', 'features'),
+        ('also_deep', 'features/deep'),
+        ('linked', 'elsewhere'),
+    ):
+        (tmp_path / 'features' / name).symlink_to(tmp_path / target, target_is_directory=True)
+    assert FeatureStore(tmp_path / 'features').names() == ['deep/a', 'linked/b']
+
+
+def test_one_bad_entry_does_not_block_an_hdf5_file(tmp_path):
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        file['good'] = np.ones((3, 2), np.float32)
+        file['dangling'] = h5py.SoftLink('/nowhere')
+        file['linked'] = h5py.ExternalLink('none.h5', 'a')
+        file['empty'] = h5py.Empty('f4')
+        file['type'] = np.dtype('f4')
+        file['group/inner'] = np.ones((3, 2), np.float32)
+        file['group/itself'] = file['group']
+        file['group/top'] = file['/']
+    store = FeatureStore(tmp_path / 'a.h5')
+    bad = ['dangling', 'empty', 'linked', 'type']
+    assert store.names() == sorted([*bad, 'good', 'group/inner'])
+    assert store.read('good').shape == (3, 2)
+    with pytest.raises(FeatureError, match='4 of 6 videos cannot be used') as caught:
+        store.check(progress=False)
+    assert all(f'a.h5::{name}' in str(caught.value) for name in bad)
+
+
+NUMBERS = ['3', '-3', '3.', '.5', '-.5', '1.5e-09', '1e+09', '-0.25', '2e5', '1E-3', ' 4', '+4']
+NO_NUMBERS = ['1-2', '-', '1.5e-', '', '.', '-.', 'e5', '1e', '1.2.3', '1e-2e-3', '1e-.5', '--1']
+NO_NUMBERS += ['#5', '1_0', '0x1', '1e+', '5#', '1e5.2', '..5', '1.e', 'e', '"3"', '1 2', 'x']
+NOT_FINITE = ['1e+099', '1e+99', 'nan', 'inf', '-Infinity', '9' * 40, '1e+0999', '9999999e+33']
+
+
+@pytest.mark.parametrize('field', [*NUMBERS, *NO_NUMBERS, *NOT_FINITE])
+@pytest.mark.parametrize('first', [True, False])
+def test_check_and_read_of_csv_have_one_grammar(tmp_path, field, first):
+    row = f'{field},1.5' if first else f'1.5,{field}'
+    (tmp_path / 'a.csv').write_text(f'0.5,0.25\n{row}\n')
+    store = FeatureStore(tmp_path, cache=False)
+    if field in NUMBERS:
+        store.check(progress=False)
+        assert store.read('a')[1, int(not first)] == np.float32(field)
+        return
+    with pytest.raises(FeatureError, match=r'a\.csv'):
+        store.check(progress=False)
+    if field in NO_NUMBERS:
+        with pytest.raises(FeatureError, match=r'a\.csv.*no table of numbers'):
+            store.read('a')
+
+
+def test_the_look_at_csv_text_agrees_with_the_parser(tmp_path):
+    draw = np.random.default_rng(0)
+    letters = np.array(list('0123456789.-+e,'))
+    store, agreed = None, set()
+    for _ in range(400):
+        numbers = [f'{value:.9g}' for value in draw.standard_normal(4) * 1e-3]
+        text = list(','.join(numbers))
+        for _ in range(draw.integers(3)):
+            text[draw.integers(len(text))] = str(draw.choice(letters))
+        (tmp_path / 'a.csv').write_text('0.5\n' + ''.join(text) + '\n')
+        store = store or FeatureStore(tmp_path, cache=False)
+        plain = store._container.is_plainly_finite('a')
+        try:
+            values = [float(np.float32(float(field))) for field in ''.join(text).split(',')]
+            is_finite = bool(np.isfinite(values).all())
+        except ValueError:
+            is_finite = False
+        assert is_finite or not plain, ''.join(text)
+        agreed.add(plain)
+    assert agreed == {True, False}
+
+
+@pytest.mark.parametrize('header', [',f0,f1\n', ',0,1\n', 'Unnamed: 0,a,b\n', ''])
+def test_the_index_column_of_pandas_is_no_channel(tmp_path, header):
+    rows = ''.join(f'{i},{0.5 + i},{0.25 * i}\n' for i in range(4))
+    (tmp_path / 'a.csv').write_text(header + rows)
+    store = FeatureStore(tmp_path, cache=False)
+    for use in (store.shape, store.read):
+        with pytest.raises(FeatureError, match=r'(?s)a\.csv.*first column counts.*index=False'):
+            use('a')
+
+
+def test_a_header_behind_a_number_sign_is_one_for_shape_and_read(tmp_path):
+    (tmp_path / 'a.csv').write_text('# 0,1\n1.5,2\n3,4\n')
+    store = FeatureStore(tmp_path, cache=False)
+    assert store.shape('a') == (2, 2) and store.read('a').tolist() == [[1.5, 2], [3, 4]]

@@ -7,7 +7,6 @@ feature store's business. Nothing here ever unpickles: feature files come from s
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import zipfile
@@ -26,6 +25,7 @@ from mmsola.datasets.features.feature_errors import (
     pickled_error,
     truncated_error,
 )
+from mmsola.datasets.features.feature_files import files_by_suffix
 from mmsola.datasets.features.npy_file import map_npy, npy_header
 
 
@@ -213,91 +213,6 @@ class PtFolder(Folder):
             raise dtype_error(path, content.dtype) from error
 
 
-class CsvFolder(Folder):
-    """``.csv`` as MMAction2 and CUHK write it: text, with or without a header row.
-
-    Read whole and parsed, which takes a hundred times as long as npy; once, where a cache keeps it.
-    """
-
-    suffix = '.csv'
-
-    def header(self, key: str) -> tuple[tuple[int, ...], Any]:
-        lines = self._rows(key)
-        columns = {line.count(b',') for line in lines}
-        if len(columns) > 1:
-            expected = lines[0].count(b',')
-            row = next(row for row, line in enumerate(lines) if line.count(b',') != expected)
-            raise truncated_error(
-                self.path(key),
-                f'snippet {row} has {lines[row].count(b",") + 1} columns, '
-                f'snippet 0 has {expected + 1}',
-            )
-        return (len(lines), columns.pop() + 1 if columns else 0), np.dtype(np.float32)
-
-    def open(self, key: str) -> np.ndarray:
-        return self.once(key, lambda: self._parsed(key))
-
-    def _parsed(self, key: str) -> np.ndarray:
-        rows = self._rows(key)
-        if not rows:
-            return np.empty((0, 0), np.float32)
-        try:
-            # From a stream of bytes this is nearly twice as fast as from a path or from rows.
-            return np.loadtxt(io.BytesIO(b'\n'.join(rows)), np.float32, delimiter=',', ndmin=2)
-        except ValueError as error:
-            self.header(key)  # says it better if it is the number of columns
-            raise feature_error(
-                f'{self.path(key)}: is no table of numbers ({error})',
-                'numbers separated by commas, with at most one header row',
-                'write it again, or correct this row',
-            ) from error
-
-    def is_plainly_finite(self, key: str) -> bool:
-        # Parsing takes several times longer than a look at the text: once digits are left out, only
-        # a few pairs of neighbours occur in numbers, and letters (nan, inf) stand out. What is
-        # empty, or so long or of such an exponent that float32 might overflow, is for the parser.
-        text = np.frombuffer(b','.join([b'', *self._rows(key), b'']), np.uint8)
-        marks = text[(text < ord('0')) | (text > ord('9'))].astype(np.uint16)
-        pairs = np.flatnonzero(np.bincount(marks[:-1] << 8 | marks[1:]))
-        lengths = np.diff(np.flatnonzero(text == ord(','))) - 1
-        exponents = text[np.flatnonzero(text == ord('+')) + 1]
-        return bool(
-            _PAIRS_IN_NUMBERS.issuperset(pairs.tolist())
-            and lengths.min() > 0
-            and lengths.max() <= 30
-            and (exponents == ord('0')).all()
-        )
-
-    def _rows(self, key: str) -> list[bytes]:
-        """The rows of numbers, without header row and blank lines."""
-        with self.opened(key) as stream:
-            text = stream.read()
-        rows = [row for row in text.removeprefix(b'\xef\xbb\xbf').splitlines() if row.strip()]
-        return rows[1:] if rows and _is_header_row(rows[0]) else rows
-
-
-FOLDER_FORMATS = {'csv': CsvFolder, 'npy': NpyFolder, 'npz': NpzFolder, 'pt': PtFolder}
-
-
-def files_by_suffix(root: str) -> dict[str, list[str]]:
-    """Keys of the files below a folder by suffix; hidden files are none of ours."""
-    keys: dict[str, list[str]] = {}
-    for folder, _, files in os.walk(root, followlinks=True):
-        below = os.path.relpath(folder, root).replace(os.sep, '/')
-        prefix = '' if below == '.' else f'{below}/'
-        for file in files:
-            if not file.startswith('.'):
-                stem, suffix = os.path.splitext(file)
-                keys.setdefault(suffix, []).append(prefix + stem)
-    return keys
-
-
-# What can stand side by side in '-3.1e-05,' and its like, digits left out; as big-endian uint16.
-_PAIRS_IN_NUMBERS = {
-    int.from_bytes(pair.encode(), 'big')
-    for pair in (',,', ',-', ',.', ',e', '-,', '-.', '-e', '.,', '.e', 'e-', 'e+', '+,')
-}
-
 _NPY_FIX = (
     'python -c "import numpy as np; p = {path!r}; '
     "np.save(p, np.load(p, allow_pickle=True).astype('float32'))\""
@@ -310,20 +225,3 @@ _PT_FIX = (
     'python -c "import torch; p = {path!r}; '
     'torch.save(torch.as_tensor(torch.load(p, weights_only=False)).float(), p)"'
 )
-
-
-def _is_header_row(row: bytes) -> bool:
-    """Whether the first row of a csv file names columns instead of holding numbers."""
-    fields = row.split(b',')
-    if not any(_is_number(field) for field in fields):
-        return True
-    # pandas names columns 0, 1, 2, ... if nobody else does.
-    return len(fields) > 1 and fields == [b'%d' % index for index in range(len(fields))]
-
-
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,35 +29,55 @@ class Hdf5File(Container):
         self.entry = entry
         # Process and handle change together, as threads may look at them meanwhile.
         self._opened: tuple[int, Any] | None = None
+        self._plain: set[str] = set()  # entries of the open file that need no second look
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, '_opened': None}
+        return {**self.__dict__, '_opened': None, '_plain': set()}
 
     def keys(self) -> list[str]:
         with self._damage_named(self.root):
-            return self._keys_below(self._file(), '')
+            return self._keys_below(self._file(), '', set())
 
-    def _keys_below(self, group: Any, prefix: str) -> list[str]:
+    def _keys_below(self, group: Any, prefix: str, visited: set[int]) -> list[str]:
+        """Keys of all entries; damaged ones and links that lead nowhere too, for the check.
+
+        Each group is visited once, since one that holds itself would have no end.
+        """
         import h5py
 
+        address = h5py.h5o.get_info(group.id).addr
+        if address in visited:
+            return []
+        visited.add(address)
         keys = []
         for name in group:
-            # Asking for the class does not open the dataset: three times faster.
-            kind = group.get(name, getclass=True)
-            if kind is h5py.Dataset:
-                if self.entry is None:
-                    keys.append(prefix + name)
-            elif kind is h5py.Group:
-                child = group[name]
-                if self.entry is not None and self.entry in child:
-                    keys.append(prefix + name)
+            try:
+                # Asking for the class does not open the dataset: three times faster. That of an
+                # external link would open the other file.
+                link = group.id.links.get_info(name.encode()).type
+                is_local = link in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
+                kind = group.get(name, getclass=True) if is_local else None
+                if kind is h5py.Group:
+                    child = group[name]
+                    if self.entry is not None and self.entry in child:
+                        keys.append(prefix + name)
+                    else:
+                        keys += self._keys_below(child, f'{prefix}{name}/', visited)
+                elif kind is h5py.Dataset:
+                    if self.entry is None:
+                        keys.append(prefix + name)
                 else:
-                    keys += self._keys_below(child, f'{prefix}{name}/')
+                    keys.append(prefix + name)
+            except FeatureError:
+                raise
+            except Exception:  # damaged: whoever opens it will say so
+                keys.append(prefix + name)
         return keys
 
     def __contains__(self, key: str) -> bool:
         with self._damage_named(self.path(key)):
-            return self._dataset_name(key) in self._file()
+            name = self._dataset_name(key)
+            return name in self._file() or self._file().get(name, getlink=True) is not None
 
     def path(self, key: str) -> str:
         return f'{self.root}::{self._dataset_name(key)}'
@@ -69,14 +90,20 @@ class Hdf5File(Container):
         import h5py
 
         with self._damage_named(self.path(key)):
-            self._refuse_other_files(key)
-            dataset = self._file()[self._dataset_name(key)]
-            if isinstance(dataset, h5py.Dataset):
+            file = self._file()
+            if key not in self._plain:
+                self._refuse_other_files(key)
+            dataset = file[self._dataset_name(key)]
+            if getattr(dataset, 'shape', ()) is None:
+                raise truncated_error(self.path(key), 'has no values')
+            if isinstance(dataset, h5py.Dataset) and key not in self._plain:
                 self._check_stored(key, dataset)
+                self._plain.add(key)
         if not isinstance(dataset, h5py.Dataset):
-            entries = list(dataset)
+            entries = list(dataset) if isinstance(dataset, h5py.Group) else []
+            kind = type(dataset).__name__.lower()
             raise feature_error(
-                f'{self.path(key)}: is a group that holds {", ".join(map(repr, entries[:5]))}',
+                f'{self.path(key)}: is a {kind} that holds {", ".join(map(repr, entries[:5]))}',
                 'a dataset',
                 f'name the features with entry=..., such as entry={(entries or ["features"])[0]!r}',
             )
@@ -94,24 +121,33 @@ class Hdf5File(Container):
 
     def _refuse_other_files(self, key: str) -> None:
         """Refuse an entry on whose path a link leads into another file."""
+        group = self._file()
+        *groups, last = self._dataset_name(key).split('/')
+        for name in groups:
+            self._refuse_external_link(key, group, name)
+            group = group[name]
+        self._refuse_external_link(key, group, last)
+
+    def _refuse_external_link(self, key: str, group: Any, name: str) -> None:
         import h5py
 
-        group = self._file()
-        for name in self._dataset_name(key).split('/'):
-            if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-                raise self._other_file(key, 'is a link into another file')
-            group = group[name]
+        if group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_EXTERNAL:
+            raise self._other_file(key, 'is a link into another file')
 
     def _check_stored(self, key: str, dataset: Any) -> None:
         """Compare what an entry claims with what the file stores of it."""
-        if dataset.external or dataset.is_virtual:
+        import h5py
+
+        created = dataset.id.get_create_plist()
+        if created.get_layout() == h5py.h5d.VIRTUAL or created.get_external_count():
             raise self._other_file(key, 'keeps its values in another file')
-        if dataset.shape is None or dataset.dtype.kind != 'f':
-            return  # refused by its shape and type
+        shape, dtype = dataset.shape, dataset.id.dtype
+        claimed = math.prod(shape) * dtype.itemsize
         stored = dataset.id.get_storage_size()
-        filters = dataset.id.get_create_plist().get_nfilters()
-        plain = dataset.nbytes if filters or stored >= dataset.nbytes else stored
-        check_size(self.path(key), dataset.shape, dataset.dtype, plain, stored)
+        is_packed = created.get_nfilters() > 0
+        # chunks at the edge are stored whole, so more may be stored than is claimed
+        plain = claimed if is_packed or stored >= claimed else stored
+        check_size(self.path(key), shape, dtype, plain, stored)
 
     def _other_file(self, key: str, found: str) -> FeatureError:
         return feature_error(
@@ -134,6 +170,7 @@ class Hdf5File(Container):
                 opened[1].close()
             try:
                 opened = self._opened = (os.getpid(), h5py.File(self.root, 'r'))
+                self._plain = set()
             except OSError as error:
                 raise truncated_error(self.root, str(error)) from error
         return opened[1]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
-from mmsola.datasets.features.containers import FOLDER_FORMATS, Container, files_by_suffix
+from mmsola.datasets.features.containers import Container, NpyFolder, NpzFolder, PtFolder
+from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_errors import feature_error, pickled_error
+from mmsola.datasets.features.feature_files import files_by_suffix
 from mmsola.datasets.features.hdf5_container import Hdf5File
 
+FOLDER_FORMATS = {'csv': CsvFolder, 'npy': NpyFolder, 'npz': NpzFolder, 'pt': PtFolder}
 FORMATS = ('auto', *FOLDER_FORMATS, 'hdf5')
 
 
