@@ -31,6 +31,15 @@ TINY = {
 }
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        '--fuzz-seconds',
+        type=float,
+        default=6.0,
+        help='how long test_fuzz.py damages files, all kinds together; default 6',
+    )
+
+
 @pytest.fixture(autouse=True)
 def mmaction_scope():
     """Resolve names as in a config of MMAction2; what a Runner of another test set is undone."""

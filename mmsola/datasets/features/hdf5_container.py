@@ -94,20 +94,25 @@ class Hdf5File(Container):
             if key not in self._plain:
                 self._refuse_other_files(key)
             dataset = file[self._dataset_name(key)]
-            if getattr(dataset, 'shape', ()) is None:
+            if not isinstance(dataset, h5py.Dataset):
+                raise self._no_dataset(key, dataset)
+            if dataset.shape is None:
                 raise truncated_error(self.path(key), 'has no values')
-            if isinstance(dataset, h5py.Dataset) and key not in self._plain:
+            if key not in self._plain:
                 self._check_stored(key, dataset)
                 self._plain.add(key)
-        if not isinstance(dataset, h5py.Dataset):
-            entries = list(dataset) if isinstance(dataset, h5py.Group) else []
-            kind = type(dataset).__name__.lower()
-            raise feature_error(
-                f'{self.path(key)}: is a {kind} that holds {", ".join(map(repr, entries[:5]))}',
-                'a dataset',
-                f'name the features with entry=..., such as entry={(entries or ["features"])[0]!r}',
-            )
         return dataset
+
+    def _no_dataset(self, key: str, found: Any) -> FeatureError:
+        import h5py
+
+        entries = list(found) if isinstance(found, h5py.Group) else []
+        kind = type(found).__name__.lower()
+        return feature_error(
+            f'{self.path(key)}: is a {kind} that holds {", ".join(map(repr, entries[:5]))}',
+            'a dataset',
+            f'name the features with entry=..., such as entry={(entries or ["features"])[0]!r}',
+        )
 
     @contextmanager
     def _damage_named(self, where: str) -> Iterator[None]:
