@@ -32,6 +32,7 @@ from mmengine.device import get_device
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim import OneCycleParamScheduler, OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPERS
+from mmengine.runner import Runner
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.utils import digit_version, package_utils
 from torch.nn.parallel import DistributedDataParallel
@@ -52,6 +53,7 @@ def apply() -> None:
     restore_trapz()
     allow_checkpoint_types()
     download_checkpoints_safely()
+    leave_checkpoint_configs()
 
 
 def require_mmcv() -> None:
@@ -294,6 +296,28 @@ def download_checkpoints_safely() -> None:
     mmengine_checkpoint.load_url = functools.partial(
         torch.hub.load_state_dict_from_url, weights_only=True
     )
+
+
+def leave_checkpoint_configs() -> None:
+    """Let MMEngine not execute the config that a checkpoint holds.
+
+    ``Runner.resume`` runs the text in ``meta['config']`` as Python, to compare numbers of GPUs with
+    what long past versions wrote there. Those of today write ``meta['cfg']``, which nobody runs.
+    """
+    original = Runner.load_checkpoint
+    if getattr(original, 'leaves_config', False):
+        return
+
+    @functools.wraps(original)
+    def load_checkpoint(self: Runner, filename: str, *args: Any, **kwargs: Any) -> Any:
+        checkpoint = original(self, filename, *args, **kwargs)
+        meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+        if isinstance(meta, dict) and meta.pop('config', None) is not None:
+            print_log(f'{filename}: holds a config, which is not executed.', 'current')
+        return checkpoint
+
+    load_checkpoint.leaves_config = True  # type: ignore[attr-defined]
+    Runner.load_checkpoint = load_checkpoint
 
 
 # --- distributed training and mixed precision without an accelerator ------------------------------

@@ -9,7 +9,7 @@ import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, Runner
 
 import mmsola  # noqa: F401
 from mmsola.apis.extraction import MANIFEST, ExtractionError, encoder_of, extract_features
@@ -302,3 +302,18 @@ def test_a_header_behind_a_number_sign_is_one_for_shape_and_read(tmp_path):
     (tmp_path / 'a.csv').write_text('# 0,1\n1.5,2\n3,4\n')
     store = FeatureStore(tmp_path, cache=False)
     assert store.shape('a') == (2, 2) and store.read('a').tolist() == [[1.5, 2], [3, 4]]
+
+
+def test_resuming_does_not_run_the_config_in_a_checkpoint(tiny_config, tmp_path):
+    tiny_config.train_cfg.max_epochs = 1
+    Runner.from_cfg(tiny_config).train()
+    checkpoint = torch.load(f'{tiny_config.work_dir}/epoch_1.pth')
+    marker = tmp_path / 'marker'
+    checkpoint['meta']['config'] = f'a = open({str(marker)!r}, "w").close()'
+    torch.save(checkpoint, tmp_path / 'hostile.pth')
+    tiny_config.merge_from_dict({'resume': True, 'load_from': str(tmp_path / 'hostile.pth')})
+    tiny_config.train_cfg.max_epochs = 2
+    tiny_config.experiment_name = 'resumed'
+    Runner.from_cfg(tiny_config).train()
+    assert not marker.exists()
+    assert (Path(tiny_config.work_dir) / 'epoch_2.pth').exists()
