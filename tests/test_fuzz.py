@@ -18,10 +18,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from generated_videos import write_video
 
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.videos.video import Video, VideoError
+from mmsola.datasets.videos.video_list import find_videos
 
 MOST_BYTES = 1 << 30
 TOKENS = [b'NaN', b'-1', b'1e999', b'Infinity', b'[]', b'{}', b'null', b'""', b'9' * 400, b'\xff']
@@ -65,6 +68,15 @@ def hdf5(**options: Any) -> Callable[[Path], None]:
     return write
 
 
+def read_video(file: Path) -> Any:
+    video = Video(file)
+    try:
+        indices = np.linspace(0, video.num_frames - 1, 5).round().astype(int)
+        return video.num_frames, [frame.tobytes() for frame in video.frames(indices)]
+    finally:
+        video.close()
+
+
 def json_of(content: object) -> Callable[[Path], object]:
     return lambda path: path.write_text(json.dumps(content))
 
@@ -91,6 +103,11 @@ KINDS = {
         'a.h5', hdf5(chunks=(2, 4), compression='gzip'), read_features, FeatureError
     ),
     'HDF5, resizable': Kind('a.h5', hdf5(maxshape=(None, 4)), read_features, FeatureError),
+    'mp4': Kind('a.mp4', lambda p: write_video(p, 20), read_video, VideoError),
+    'mkv': Kind('a.mkv', lambda p: write_video(p, 20), read_video, VideoError),
+    'list of videos': Kind(
+        'a.txt', lambda p: p.write_text('b.mp4\nsub/c.mp4 3\n'), find_videos, VideoError
+    ),
     'flat annotations': Kind(
         'a.json', json_of({'v_a': ANNOTATED}), load_annotations, AnnotationError
     ),

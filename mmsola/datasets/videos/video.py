@@ -16,6 +16,10 @@ _SEEK_AHEAD_FRAMES = 256  # to one further away it is quicker to seek than to de
 # Recordings may begin or end in frames that cannot be decoded: the nearest stands for so much.
 _LOST_SEC = 0.5
 
+# What no video has, but a damaged or hostile file may claim: it would fill the memory.
+_MOST_FRAMES = 20_000_000  # nine days of 25 a second
+_MOST_PIXELS = 1 << 27  # 16K
+
 
 class VideoError(ValueError):
     """A video that cannot be decoded; says file, what was found, expected, and the fix."""
@@ -52,7 +56,11 @@ class Video:
         self.path = str(path)
         self._ticks, end_tick, tick_sec = self._read_times()
         starts_sec = (self._ticks - self._ticks[0]) * tick_sec
-        self.duration_sec = float((end_tick - self._ticks[0]) * tick_sec)
+        self.duration_sec = float((end_tick - int(self._ticks[0])) * tick_sec)
+        if not 0 < self.duration_sec * (fps or 1) <= _MOST_FRAMES:
+            raise self._error(
+                f'lasts {self.duration_sec:g} s by the times of its {len(self._ticks)} frames'
+            )
         own_fps = len(starts_sec) / self.duration_sec
         evenly_sec = np.arange(len(starts_sec)) / own_fps
         self.is_variable = bool(np.abs(starts_sec - evenly_sec).max() > 0.75 / own_fps)
@@ -112,7 +120,9 @@ class Video:
             for last in self._decoded:
                 if last[0] >= wanted:
                     break
-        except (av.FFmpegError, ValueError) as error:
+        except VideoError:
+            raise
+        except Exception as error:  # PyAV meets damaged bytes with whatever Python raises
             raise self._error(
                 f'frame {wanted} of {len(self._ticks)} cannot be decoded ({error})'
             ) from error
@@ -127,6 +137,8 @@ class Video:
             stream = container.streams.video[0]
             # threads of a decoder would hang a process forked meanwhile when it cleans up
             stream.codec_context.thread_count = 1
+            # the size may change on the way, and FFmpeg shall not believe it either
+            stream.codec_context.options = {'max_pixels': str(_MOST_PIXELS)}
             if wanted > _SEEK_AHEAD_FRAMES:
                 container.seek(int(self._ticks[wanted]), stream=stream)
             at = -1
@@ -152,15 +164,21 @@ class Video:
                 if not container.streams.video:
                     raise self._error('holds no picture, only sound or other streams')
                 stream = container.streams.video[0]
+                if stream.codec_context is None:
+                    raise self._error('its pictures are of a kind that FFmpeg cannot decode')
+                if stream.width * stream.height > _MOST_PIXELS:
+                    raise self._error(
+                        f'says that its pictures are of {stream.width} x {stream.height} pixels'
+                    )
                 tick_sec = float(stream.time_base or Fraction(1, 1000))
                 packets = [
                     (packet.pts if packet.pts is not None else packet.dts, packet.duration or 0)
                     for packet in container.demux(stream)
                     if packet.size and not packet.is_discard
                 ]
-        except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, VideoError):
-                raise
+        except VideoError:
+            raise
+        except Exception as error:  # PyAV meets damaged bytes with whatever Python raises
             raise self._error(f'cannot be opened as a video ({error})') from error
         timed = sorted(packet for packet in packets if packet[0] is not None)
         if not timed:

@@ -44,13 +44,26 @@ def find_videos(
 
 def _of_list(path: Path, root: Path) -> dict[str, Path]:
     videos: dict[str, Path] = {}
-    for number, line in enumerate(path.read_text(encoding='utf-8-sig').splitlines(), 1):
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise _error(
+            f'{path}: is no list of paths, since it is no text in UTF-8 ({error})',
+            'name a folder, or a list; a single video of another suffix is given by its folder',
+        ) from error
+    for number, line in enumerate(text.splitlines(), 1):
         entry = line.strip()
         if not entry or entry.startswith('#'):
             continue
         file = root / entry
+        if '\0' in entry or not _fits_file_system(file):
+            raise _error(
+                f'{path}, line {number}: {entry[:40]!r}... is no path', 'correct that line'
+            )
         if not file.is_file() and entry.rpartition(' ')[2].isdigit():
             file = root / entry.rpartition(' ')[0]  # MMAction2's lists end in a label
+        if not file.name or file.is_dir():  # '.', '..', '/'
+            raise _error(f'{path}, line {number}: {entry!r} is no file', 'correct that line')
         relative = file.relative_to(root) if file.is_relative_to(root) else Path(file.name)
         name = relative.with_suffix('').as_posix()
         if '..' in relative.parts:
@@ -64,6 +77,15 @@ def _of_list(path: Path, root: Path) -> dict[str, Path]:
     if not videos:
         raise _error(f'{path}: names no video', 'write one path in each line')
     return videos
+
+
+def _fits_file_system(path: Path) -> bool:
+    """Whether a file of this name could be there at all."""
+    try:
+        path.is_file()
+    except OSError:  # too long, or a loop of links
+        return False
+    return True
 
 
 def _of_annotations(
