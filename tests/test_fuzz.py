@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +21,13 @@ import pytest
 import torch
 from generated_videos import write_video
 
+from mmsola.apis.extraction import ExtractionError, encoder_of
+from mmsola.apis.plain_config import ConfigNotPlainError
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.videos.video import Video, VideoError
+from mmsola.datasets.videos.video_facts import VideoFacts, read_facts
 from mmsola.datasets.videos.video_list import find_videos
 
 MOST_BYTES = 1 << 30
@@ -77,6 +81,32 @@ def read_video(file: Path) -> Any:
         video.close()
 
 
+def read_extraction_manifest(file: Path) -> Any:
+    """The encoder of a folder of features; its checkpoint is gone, and nothing may be built."""
+    try:
+        encoder_of(file)
+    except ConfigNotPlainError as error:
+        raise ExtractionError(str(error)) from error
+    except ExtractionError as error:
+        if 'not there any more' not in str(error):
+            raise
+    return file.read_bytes()
+
+
+MANIFEST = {
+    'model': {'type': 'Recognizer3D', 'backbone': {'type': 'ResNet3d', 'depth': 18}},
+    'frame_pipeline': [{'type': 'Resize', 'scale': [-1, 64]}],
+    'snippet_pipeline': [{'type': 'FormatShape', 'input_format': 'NCTHW'}],
+    'checkpoint': 'gone.pth',
+    'checkpoint_sha256': '0' * 64,
+    'snippet_frames': 16,
+    'frame_interval': 1,
+    'stride_frames': 8,
+    'amp': False,
+    'fps': None,
+}
+
+
 def json_of(content: object) -> Callable[[Path], object]:
     return lambda path: path.write_text(json.dumps(content))
 
@@ -107,6 +137,15 @@ KINDS = {
     'mkv': Kind('a.mkv', lambda p: write_video(p, 20), read_video, VideoError),
     'list of videos': Kind(
         'a.txt', lambda p: p.write_text('b.mp4\nsub/c.mp4 3\n'), find_videos, VideoError
+    ),
+    'facts of a video': Kind(
+        'a.json',
+        json_of(asdict(VideoFacts(7, 120, 25.0, 4.8, False))),
+        lambda p: read_facts(p, VideoError),
+        VideoError,
+    ),
+    'manifest': Kind(
+        '_extraction.json', json_of(MANIFEST), read_extraction_manifest, ExtractionError
     ),
     'flat annotations': Kind(
         'a.json', json_of({'v_a': ANNOTATED}), load_annotations, AnnotationError

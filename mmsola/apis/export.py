@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import glob
 import json
+import logging
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import print_log
 from tqdm import tqdm
 
-from mmsola.apis.manifest import differences, read_manifest, write_manifest
-from mmsola.atomic import replacing
-from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.file_names import leads_out
+from mmsola.apis.manifest import check_names, differences, read_manifest, write_manifest
+from mmsola.atomic import disk_faults_named, remove_partials, replacing
+from mmsola.datasets.features.containers import NpyFolder
+from mmsola.datasets.features.csv_container import CsvFolder
+from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.untrimmed_videos import named
+from mmsola.folder_lock import only_writer
 from mmsola.models.necks import SoLa
 from mmsola.version import __version__
 
 FORMATS = ('npy', 'csv', 'hdf5')
 DTYPES = ('float32', 'float16')
 MANIFEST = 'sola_export.json'
-PATHS = ('checkpoint', 'config')  # told, not compared: the hash and the neck's settings decide
+# The checkpoint's hash and the neck's settings decide; more videos may be added.
+NOT_COMPARED = ('checkpoint', 'config', 'videos')
 
 
 class ExportError(ValueError):
@@ -85,7 +94,7 @@ def export_features(
         device: Where the module lies.
 
     Returns:
-        ``{'written': ..., 'kept': ...}``, in videos.
+        ``{'written': ..., 'kept': ...}``, in videos; those that were damaged are written again.
 
     Raises:
         ExportError: ``out`` holds an export made otherwise, or files that are not an export.
@@ -101,9 +110,13 @@ def export_features(
             'export: two feature stores hold a video of the same name; export them one by one '
             'with --features.'
         )
-    place = _Place(Path(out), format)
-    for name in owner:
-        place.check_name(name)
+    output = _Output(Path(out), format, dtype)
+    check_names(owner, output.folder, ExportError)
+    if format == 'hdf5':
+        _check_hdf5_names(owner)
+    for store in stores:
+        _check_apart(output, Path(store.root))
+        store.check()
     content = {
         **(about or {}),
         'format': format,
@@ -112,21 +125,46 @@ def export_features(
         'features': [str(Path(store.root).resolve()) for store in stores],
         'mmsola': __version__,
     }
-    place.begin(content, overwrite)
-    for store in stores:
-        store.check()
-    todo = [name for name in owner if not place.has(name)]
+    with (
+        disk_faults_named(output.out, ExportError),
+        only_writer(output.folder, ExportError, 'export') as is_only,
+    ):
+        output.begin(content, list(owner), overwrite, is_only)
+        found = {name: output.found(name, store.shape(name)) for name, store in owner.items()}
+        damaged = [repr(name) for name in owner if found[name] == 'damaged']
+        if damaged:
+            print_log(
+                f'{out}: {len(damaged)} exported features are cut off or damaged, and are written '
+                f'again: {named(damaged)}',
+                'current',
+                logging.WARNING,
+            )
+        todo = [name for name in owner if found[name] != 'whole']
+        _compute(neck, {name: owner[name] for name in todo}, output, dtype, device)
+        output.finish(list(owner))
+    return {'written': len(todo), 'kept': len(owner) - len(todo)}
+
+
+def _compute(
+    neck: SoLa,
+    videos: dict[str, FeatureStore],
+    output: _Output,
+    dtype: str,
+    device: str | torch.device,
+) -> None:
+    """Write the features of videos, each from its store."""
+    names = list(videos)
     # one thread reads the next video and one writes the last while this one is computed
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead = [reader.submit(owner[name].read, name) for name in todo[:1]]
+        ahead = [reader.submit(videos[name].read, name) for name in names[:1]]
         written: Future | None = None
         for name, following in zip(
-            tqdm(todo, desc='SoLa features', unit='video'), [*todo[1:], None]
+            tqdm(names, desc='SoLa features', unit='video'), [*names[1:], None]
         ):
             feature = torch.from_numpy(ahead.pop().result()).to(device)
             if following is not None:
-                ahead.append(reader.submit(owner[following].read, following))
-            with torch.inference_mode(), np.errstate(over='ignore'):  # told below, with its video
+                ahead.append(reader.submit(videos[following].read, following))
+            with torch.inference_mode(), np.errstate(over='ignore'):  # said below, with its video
                 array = neck(feature.T[None])[0].T.cpu().numpy().astype(dtype)
             if not np.isfinite(array).all():
                 raise ExportError(
@@ -134,60 +172,120 @@ def export_features(
                 )
             if written is not None:
                 written.result()  # what went wrong there is raised here
-            written = writer.submit(place.save, name, array)
+            written = writer.submit(output.save, name, array)
         if written is not None:
             written.result()
-    place.finish(list(owner))
-    write_manifest(place.manifest, {**content, 'complete': True, 'num_videos': len(owner)})
-    return {'written': len(todo), 'kept': len(owner) - len(todo)}
 
 
-class _Place:
+def _check_apart(output: _Output, source: Path) -> None:
+    """Refuse to write where the features come from: they would be mixed, or overwritten."""
+    source = source.resolve()
+    for target in {output.out.resolve(), output.folder.resolve()}:
+        if target == source or target in source.parents:
+            raise ExportError(
+                f'{output.out}: is not an export but is or holds {source}, where the features come '
+                'from\n  expected: another folder\n  fix: choose one beside it'
+            )
+
+
+def _check_hdf5_names(names: Collection[str]) -> None:
+    """Refuse names that HDF5 cannot hold at once, before anything is computed."""
+    for name in names:
+        parts = name.split('/')
+        for count in range(1, len(parts)):
+            if '/'.join(parts[:count]) in names:
+                raise ExportError(
+                    f'{name!r} and {"/".join(parts[:count])!r}: an HDF5 file cannot hold both, '
+                    'since one would be an entry in the other\n  expected: no name that is the '
+                    'folder of another one\n  fix: rename one of them, or export as npy'
+                )
+
+
+class _Output:
     """Where an export goes: a folder of files, which for HDF5 become one file at the end."""
 
-    def __init__(self, out: Path, format: str) -> None:
+    def __init__(self, out: Path, format: str, dtype: str) -> None:
         self.out = out
         self.format = format
-        self.suffix = '.csv' if format == 'csv' else '.npy'
+        self.dtype = np.dtype(dtype)
         # a half-written HDF5 file cannot be gone on with, a folder of whole videos can
         self.folder = out.with_name(f'{out.name}.videos') if format == 'hdf5' else out
         self.manifest = (
             out.with_name(f'{out.name}.{MANIFEST}') if format == 'hdf5' else out / MANIFEST
         )
-        self.packed: set[str] = set()  # videos in the HDF5 file
+        self.content: dict[str, Any] = {}
+        self.packed: FeatureStore | None = None  # the HDF5 file, if it is there
+        self.whole_in_file: set[str] = set()  # its videos that need not be written again
 
-    def begin(self, content: dict, overwrite: bool) -> None:
-        """Make room, or make sure that the export found there is the same."""
-        begun = read_manifest(self.manifest)
+    def begin(
+        self, content: dict[str, Any], names: list[str], overwrite: bool, is_only: bool
+    ) -> None:
+        """Make room, or make sure that the export found there is the same.
+
+        Args:
+            content: The settings.
+            names: Videos that will be written.
+            overwrite: Begin anew.
+            is_only: No other process writes here.
+        """
+        begun = read_manifest(self.manifest, ExportError)
+        written: set[str] = set()
         if begun is None:
-            if self.out.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
+            if self.out.is_file() or any(self.folder.iterdir()):
                 raise ExportError(
                     f'{self.out}: exists already and is not an export of SoLa features (no '
-                    f'{self.manifest.name}); choose an empty place.'
+                    f'{self.manifest.name}); choose an empty folder.'
                 )
         else:
-            # the manifest shows that the videos beside it are an export; a kill may have left parts
-            for part in (*self.folder.rglob('.partial-*'), *self._parts_of_file()):
-                part.unlink()
-            differs = differences(begun, content, only_told=PATHS)
+            self._remove_partials(is_only)
+            differs = differences(begun, content, NOT_COMPARED)
             if differs and not overwrite:
                 raise ExportError(
                     f'{self.manifest}: an export was made here with other settings: '
-                    f'{", ".join(differs)}. Choose another place, or --overwrite it.'
+                    f'{", ".join(differs)}. Choose another folder, or --overwrite it.'
                 )
             if overwrite:
-                for suffix in ('.npy', '.csv'):
-                    for video in self.folder.rglob(f'*{suffix}'):
-                        video.unlink()
-                if self.format == 'hdf5':
-                    self.out.unlink(missing_ok=True)
-        write_manifest(self.manifest, {**content, 'complete': False})
+                self._remove(begun)
+            else:
+                written = set(self._listed(begun) or ())
+        # listed before they are written, so that no kill leaves a file that nobody knows to be ours
+        self.content = {**content, 'videos': sorted(written.union(names))}
+        write_manifest(self.manifest, {**self.content, 'complete': False})
         if self.format == 'hdf5' and self.out.exists():
-            self.packed = set(FeatureStore(self.out).names())
+            try:
+                self.packed = FeatureStore(self.out)
+                self.packed.names()
+            except FeatureError as error:
+                print_log(f'{error}\n  It is written again.', 'current', logging.WARNING)
+                self.packed = None
 
-    def has(self, name: str) -> bool:
-        """Whether a video is done."""
-        return name in self.packed or self._file(name).exists()
+    def found(self, name: str, shape: tuple[int, int]) -> str:
+        """What is there of a video: ``'whole'``, ``'damaged'`` or ``'nothing'``.
+
+        Args:
+            name: The video.
+            shape: (T, C) that its features must have.
+        """
+        packed, in_file = self.packed, 'nothing'
+        if packed is not None and name in packed:
+            in_file = self._state(lambda: packed.shape(name) == shape)
+            if in_file == 'whole':
+                self.whole_in_file.add(name)
+                return in_file
+        file = self._file(name)
+        if not file.exists():
+            return in_file
+        container = (CsvFolder if self.format == 'csv' else NpyFolder)(str(self.folder))
+
+        def is_whole() -> bool:
+            stored, dtype = container.header(name)
+            if self.format == 'csv':  # a cut in its last number leaves all columns
+                with file.open('rb') as stream:
+                    stream.seek(-1, os.SEEK_END)
+                    return stored == shape and stream.read() == b'\n'
+            return stored == shape and dtype == self.dtype
+
+        return self._state(is_whole)
 
     def save(self, name: str, array: np.ndarray) -> None:
         """Write one video ``(T, C)``."""
@@ -200,31 +298,82 @@ class _Place:
                 np.save(partial, array)
 
     def finish(self, names: list[str]) -> None:
-        """Put an HDF5 file together from its videos."""
-        if self.format != 'hdf5':
-            return
-        new = [name for name in names if name not in self.packed]
+        """Put an HDF5 file together from its videos, and say that all are there."""
+        if self.format == 'hdf5':
+            self._pack(names)
+        complete = {'complete': True, 'num_videos': len(names)}
+        write_manifest(self.manifest, {**self.content, **complete})
+
+    def _pack(self, names: list[str]) -> None:
+        new = [name for name in names if name not in self.whole_in_file]
         if new:
             with replacing(self.out) as partial:
-                if self.packed:
+                if self.packed is not None:
                     shutil.copyfile(self.out, partial)
                 with h5py.File(partial, 'a') as file:
                     for name in new:
+                        if name in file:  # it was damaged
+                            del file[name]
                         file[name] = np.load(self._file(name), allow_pickle=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.packed = None
+        ours = {self._file(name) for name in self.content['videos']}
+        if all(path in ours for path in self.folder.rglob('*') if not path.is_dir()):
+            shutil.rmtree(self.folder)
+        else:
+            self._remove_files(self.content['videos'], self.suffix_of(self.format))
 
-    def _parts_of_file(self) -> Iterator[Path]:
-        return self.out.parent.glob(f'.partial-*-{glob.escape(self.out.name)}')
+    @staticmethod
+    def suffix_of(format: str) -> str:
+        """Suffix of the file of one video."""
+        return '.csv' if format == 'csv' else '.npy'
 
-    def check_name(self, name: str) -> None:
-        """Refuse a name that would be written elsewhere."""
-        if leads_out(name):
+    @staticmethod
+    def _state(is_whole: Callable[[], bool]) -> str:
+        try:
+            return 'whole' if is_whole() else 'damaged'
+        except FeatureError:
+            return 'damaged'
+
+    def _listed(self, begun: dict[str, Any]) -> list[str] | None:
+        """The videos that an export before this one wrote; None if it did not list them."""
+        names = begun.get('videos')
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return None
+        check_names(names, self.folder, ExportError)
+        return names
+
+    def _remove(self, begun: dict[str, Any]) -> None:
+        """Remove what the export before this one wrote, and nothing else."""
+        names, format = self._listed(begun), begun.get('format')
+        if names is None or format not in FORMATS:
             raise ExportError(
-                f'{name!r}: this name of a video leads out of {self.folder}; rename its entry.'
+                f'{self.manifest}: does not list the files of its export, so they cannot be told '
+                'from files of yours\n  expected: an export of this version\n  fix: remove it '
+                'yourself, or choose another folder'
             )
+        self._remove_files(names, self.suffix_of(format))
+        if self.format == 'hdf5':
+            self.out.unlink(missing_ok=True)
+
+    def _remove_files(self, names: list[str], suffix: str) -> None:
+        """Remove files of videos, and the sub-folders that become empty."""
+        for name in names:
+            file = self.folder / f'{name}{suffix}'
+            file.unlink(missing_ok=True)
+            for folder in file.parents:
+                if folder == self.folder:
+                    break
+                with suppress(OSError):  # not empty, or gone already
+                    folder.rmdir()
+
+    def _remove_partials(self, is_only: bool) -> None:
+        remove_partials(self.folder, of_living=is_only)
+        if self.format == 'hdf5':
+            for partial in self.out.parent.glob(f'.partial-*-{glob.escape(self.out.name)}'):
+                partial.unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
-        return self.folder / f'{name}{self.suffix}'
+        return self.folder / f'{name}{self.suffix_of(self.format)}'
 
 
 def _datasets(config: object) -> Iterator[dict]:

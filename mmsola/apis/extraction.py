@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,19 +18,24 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmsola.apis.manifest import differences, read_manifest, sha256_of, write_manifest
+from mmsola.apis.manifest import check_names, differences, read_manifest, sha256_of, write_manifest
 from mmsola.apis.plain_config import check_plain, without_files
+from mmsola.atomic import disk_faults_named, remove_partials
+from mmsola.datasets.features.containers import NpyFolder
+from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
+from mmsola.datasets.untrimmed_videos import named, say
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
-from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream, VideoFacts
-from mmsola.file_names import leads_out
+from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
+from mmsola.datasets.videos.video_facts import VideoFacts, read_facts
+from mmsola.folder_lock import only_writer
+from mmsola.json_file import is_positive
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.version import __version__
 
 MANIFEST = '_extraction.json'
 DTYPES = ('float32', 'float16')
-ONLY_TOLD = ('config', 'checkpoint', 'mmsola')  # the checkpoint's hash and the frames decide
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_COMPARED = ('config', 'checkpoint', 'mmsola')  # the checkpoint's hash and the frames decide
 
 
 class Encoder(Protocol):
@@ -101,12 +106,7 @@ def extract_features(
         raise ExtractionError(
             f'a video is called {MANIFEST[:-5]!r}, as the manifest is; rename it.'
         )
-    outside = sorted(name for name in videos if leads_out(name))
-    if outside:
-        raise ExtractionError(
-            f'{len(outside)} videos have a name that leads out of {folder}, such as '
-            f'{outside[0]!r}; rename their entries.'
-        )
+    check_names(videos, folder, ExtractionError)
     about = dict(about or {})
     if 'model' in about:  # it is read back as data, which must not name files to load
         about['model'] = without_files(about['model'])
@@ -119,35 +119,45 @@ def extract_features(
     }
     content = json.loads(json.dumps(content))  # as it will be read: json knows no tuples
     rank, world_size = get_dist_info()
-    if rank == 0:
-        _begin(folder, content, overwrite)
-    barrier()
-    # largest first, then in turns: the shares take about equally long
-    order = sorted(videos, key=lambda name: (-_bytes_of(videos[name]), name))
-    mine = order[rank::world_size]
-    todo = [name for name in mine if not (folder / f'{name}.json').exists()]
-    failed, num_snippets = _extract(
-        encoder,
-        {name: videos[name] for name in todo},
-        folder,
-        batch_size,
-        fps,
-        dtype,
-        num_workers,
-        show_progress and rank == 0,
-    )
-    result = {
-        'written': len(todo) - len(failed),
-        'kept': len(mine) - len(todo),
-        'snippets': num_snippets,
-        'failed': failed,
-    }
-    results = all_gather_object(result)
-    total = {key: sum(r[key] for r in results) for key in ('written', 'kept', 'snippets')}
-    total['failed'] = {name: why for r in results for name, why in sorted(r['failed'].items())}
-    if rank == 0:
-        complete = {'complete': True, 'num_videos': total['written'] + total['kept']}
-        write_manifest(folder / MANIFEST, {**content, **complete, 'failed': total['failed']})
+    with disk_faults_named(folder, ExtractionError), ExitStack() as held:
+        if rank == 0:  # for all processes of this job
+            is_only = held.enter_context(only_writer(folder, ExtractionError, 'extraction'))
+            _begin(folder, content, overwrite, is_only)
+        barrier()
+        # largest first, then in turns: the shares take about equally long
+        order = sorted(videos, key=lambda name: (-_bytes_of(videos[name]), name))
+        mine = order[rank::world_size]
+        found = {name: _found(folder, name, dtype) for name in mine}
+        todo = [name for name in mine if found[name] != 'whole']
+        failed, num_snippets = _extract(
+            encoder,
+            {name: videos[name] for name in todo},
+            folder,
+            batch_size,
+            fps,
+            dtype,
+            num_workers,
+            show_progress and rank == 0,
+        )
+        result = {
+            'written': len(todo) - len(failed),
+            'kept': len(mine) - len(todo),
+            'snippets': num_snippets,
+            'failed': failed,
+            'damaged': [name for name in mine if found[name] == 'damaged'],
+        }
+        results = all_gather_object(result)
+        total = {key: sum(r[key] for r in results) for key in ('written', 'kept', 'snippets')}
+        total['failed'] = {name: why for r in results for name, why in sorted(r['failed'].items())}
+        damaged = sorted(repr(name) for r in results for name in r['damaged'])
+        if damaged:
+            say(
+                f'{folder}: {len(damaged)} features were lost, cut off or damaged, and are '
+                f'extracted again: {named(damaged)}'
+            )
+        if rank == 0:
+            complete = {'complete': True, 'num_videos': total['written'] + total['kept']}
+            write_manifest(folder / MANIFEST, {**content, **complete, 'failed': total['failed']})
     return total
 
 
@@ -168,7 +178,7 @@ def encoder_of(
     manifest = Path(features)
     if manifest.name != MANIFEST:
         manifest = manifest / MANIFEST
-    content = read_manifest(manifest)
+    content = read_manifest(manifest, ExtractionError)
     if content is None or 'model' not in content:
         raise ExtractionError(
             f'{manifest}: not there, so how these features were made is not known. Expected the '
@@ -176,13 +186,15 @@ def encoder_of(
             'checkpoint.'
         )
     for key in ('model', 'frame_pipeline', 'snippet_pipeline'):
-        check_plain(content[key], f'{manifest}: {key}')
+        check_plain(content.get(key), f'{manifest}: {key}')
+    _check_settings(manifest, content)
     file = Path(checkpoint or content['checkpoint'])
-    if not file.is_file() or sha256_of(file) != content['checkpoint_sha256']:
+    is_there = os.path.isfile(file)  # False too for what can be no path
+    if not is_there or sha256_of(file) != content['checkpoint_sha256']:
         raise ExtractionError(
             f'{manifest}: the features were made with {file} '
             f'(sha256 {content["checkpoint_sha256"][:12]}...), which is '
-            f'{"another file by now" if file.is_file() else "not there any more"}; name the right '
+            f'{"another file by now" if is_there else "not there any more"}; name the right '
             'one, or extract the features again.'
         )
     frames = {'snippet_frames', 'frame_interval', 'stride_frames', 'amp'}
@@ -205,32 +217,76 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-def _begin(folder: Path, content: dict[str, Any], overwrite: bool) -> None:
+def _check_settings(manifest: Path, content: dict[str, Any]) -> None:
+    """Refuse a manifest that lacks a setting, or has one that makes no sense."""
+    for key, is_right, expected in (
+        ('model', lambda v: isinstance(v, dict), 'an object {...}'),
+        ('frame_pipeline', _is_pipeline, 'a list of objects {...}'),
+        ('snippet_pipeline', _is_pipeline, 'a list of objects {...}'),
+        ('checkpoint', lambda v: isinstance(v, str), 'a path'),
+        ('checkpoint_sha256', lambda v: isinstance(v, str), 'a hash'),
+        ('snippet_frames', _is_count, 'a whole number above 0'),
+        ('frame_interval', _is_count, 'a whole number above 0'),
+        ('stride_frames', _is_count, 'a whole number above 0'),
+        ('amp', lambda v: isinstance(v, bool), 'true or false'),
+        ('fps', lambda v: v is None or is_positive(v), 'a number above 0, or null'),
+    ):
+        if key not in content or not is_right(content[key]):
+            found = repr(content[key])[:80] if key in content else 'not there'
+            raise ExtractionError(
+                f'{manifest}: {key} is {found}\n  expected: {expected}\n  fix: extract the '
+                "features again, or name the encoder's config and checkpoint yourself"
+            )
+
+
+def _is_pipeline(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(step, dict) for step in value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and is_positive(value)
+
+
+def _begin(folder: Path, content: dict[str, Any], overwrite: bool, is_only: bool) -> None:
     """Make room, or make sure that the extraction found there is the same."""
     manifest = folder / MANIFEST
-    begun = read_manifest(manifest)
+    begun = read_manifest(manifest, ExtractionError)
     if begun is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if any(folder.iterdir()):
             raise ExtractionError(
                 f'{folder}: exists already and is no extraction (no {MANIFEST}); choose an empty '
-                'place.'
+                'folder.'
             )
     else:
-        for part in folder.rglob('.partial-*'):  # of a kill
-            part.unlink()
-        differs = differences(begun, content, ONLY_TOLD)
+        remove_partials(folder, of_living=is_only)
+        differs = differences(begun, content, NOT_COMPARED)
         if differs and not overwrite:
             raise ExtractionError(
                 f'{folder}: an extraction was made here with other settings: '
-                f'{", ".join(differs)}. Choose another place, or --overwrite it.'
+                f'{", ".join(differs)}. Choose another folder, or --overwrite it.'
             )
         if overwrite:
             for features in folder.rglob('*.npy'):
                 facts = features.with_suffix('.json')
-                if facts.exists():  # else it is not ours
+                with suppress(ExtractionError):  # without facts it is not ours
+                    read_facts(facts, ExtractionError)
                     facts.unlink()
                     features.unlink()
     write_manifest(manifest, {**content, 'complete': False})
+
+
+def _found(folder: Path, name: str, dtype: str) -> str:
+    """What is there of a video: ``'whole'``, ``'damaged'`` or ``'nothing'``."""
+    facts_file = folder / f'{name}.json'
+    if not facts_file.exists():
+        return 'nothing'
+    try:
+        facts = read_facts(facts_file, ExtractionError)
+        stored, stored_dtype = NpyFolder(str(folder)).header(name)
+    except (ExtractionError, FeatureError, OSError):
+        return 'damaged'
+    is_whole = len(stored) == 2 and stored[0] == facts.num_snippets
+    return 'whole' if is_whole and stored_dtype == np.dtype(dtype) else 'damaged'
 
 
 def _extract(
@@ -283,16 +339,15 @@ def _extract(
         for name, facts, features in _encoded(chunks(), encoder, batch_size):
             if name in failed:
                 continue
-            with _disk_is_not_full(folder):
-                if name not in open_files:
-                    open_files[name] = FeatureWriter(
-                        folder / f'{name}.npy', facts.num_snippets, features.shape[1], dtype
-                    )
-                open_files[name].add(features)
-                if open_files[name].is_whole:
-                    open_files.pop(name).finish()
-                    # last of all: it says that the features are there
-                    write_manifest(folder / f'{name}.json', asdict(facts))
+            if name not in open_files:
+                open_files[name] = FeatureWriter(
+                    folder / f'{name}.npy', facts.num_snippets, features.shape[1], dtype
+                )
+            open_files[name].add(features)
+            if open_files[name].is_whole:
+                open_files.pop(name).finish()
+                # last of all: it says that the features are there
+                write_manifest(folder / f'{name}.json', asdict(facts))
             num_snippets += len(features)
             done = round(sizes[name] * len(features) / facts.num_snippets)
             progress.update(min(done, left[name]))
@@ -337,19 +392,6 @@ def _encode(
 def _discard(files: dict[str, FeatureWriter]) -> None:
     for file in files.values():
         file.discard()
-
-
-@contextmanager
-def _disk_is_not_full(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise ExtractionError(
-            f'{folder}: no space left ({error.strerror}). Free some, and run the same command '
-            'again: it goes on with the videos that are not done.'
-        ) from error
 
 
 def _bytes_of(path: Path) -> int:

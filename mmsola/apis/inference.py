@@ -6,7 +6,7 @@ import copy
 import json
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from mmsola.apis.segment_classes import ScoringEncoder, classified
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.videos.video_facts import read_facts
 from mmsola.engine.launch import check_neck
 from mmsola.evaluation.detection_map import LabelledSegments, annotated_segments
 from mmsola.evaluation.localization_metric import LocalizationMetric, proposals_of
@@ -365,8 +366,8 @@ class LocalizationInferencer(BaseInferencer):
         total = extract_features(scoring, videos, folder, fps=fps, show_progress=self.show_progress)
         facts, scores = {}, {}
         for name in videos.keys() - total['failed'].keys():
-            array = np.load(folder / f'{name}.npy')
-            facts[name] = json.loads((folder / f'{name}.json').read_text())
+            array = np.load(folder / f'{name}.npy', allow_pickle=False)
+            facts[name] = asdict(read_facts(folder / f'{name}.json', InferenceError))
             if self._class_names is not None:
                 array, of_classes = np.split(array, [-len(self._class_names)], axis=1)
                 sampling = encoder.sampling

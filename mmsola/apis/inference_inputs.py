@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mmsola.datasets.annotations import VideoRecord
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.videos.video import VIDEO_SUFFIXES, list_videos
+from mmsola.datasets.videos.video_facts import read_facts
 
 
 class InferenceError(ValueError):
@@ -66,14 +67,20 @@ def is_video(path: Path) -> bool:
 
 
 def read_features(path: Path, dataset_cfg: Mapping[str, Any]) -> tuple[np.ndarray, dict]:
-    """Features ``(T, C)`` of a file, and what its extraction told of the video."""
+    """Features ``(T, C)`` of a file, and what its extraction knows of the video."""
     settings = dict(dataset_cfg.get('feature') or {})
     settings = {k: settings[k] for k in ('layout', 'entry', 'num_channels') if k in settings}
     store = FeatureStore(path.parent, format=path.suffix[1:], **settings)
     store.check([path.stem], progress=False)
-    told = path.with_suffix('.json')
     array = store.read(path.stem)
-    facts = json.loads(told.read_text()) if told.is_file() else {}
+    file = path.with_suffix('.json')
+    facts = asdict(read_facts(file, InferenceError)) if file.is_file() else {}
+    if facts and facts['num_snippets'] != len(array):
+        raise InferenceError(
+            f'{path}: has {len(array)} snippets, {file.name} beside it says '
+            f'{facts["num_snippets"]}\n  expected: features and facts of one extraction\n'
+            '  fix: extract this video again'
+        )
     return array, {**facts, 'num_snippets': len(array)}
 
 

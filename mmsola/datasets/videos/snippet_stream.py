@@ -15,21 +15,11 @@ from torch.utils.data import IterableDataset, get_worker_info
 from mmsola.datasets.videos.frame_views import frame_views
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import Video, VideoError
+from mmsola.datasets.videos.video_facts import VideoFacts
 
 # What of a video is in memory at once: snippets as a recognizer takes them, and decoded frames.
 CHUNK_SNIPPETS = 16
 BLOCK_FRAMES = 16
-
-
-@dataclass(frozen=True)
-class VideoFacts:
-    """What an extraction remembers of a video."""
-
-    num_snippets: int
-    num_frames: int
-    fps: float
-    duration_sec: float
-    is_variable: bool
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -154,10 +155,9 @@ class Video:
 
         Nothing is decoded. Headers tell it too, but not all, and not always the truth.
         """
-        file = Path(self.path)
-        if not file.is_file():
+        if not os.path.isfile(self.path):  # False too for what can be no path
             raise self._error('no such file', 'correct its path, or leave it out of the list')
-        if not file.stat().st_size:
+        if not os.path.getsize(self.path):
             raise self._error('is empty (0 bytes)')
         try:
             with self._opened() as container:

@@ -1,0 +1,43 @@
+"""What an extraction remembers of each video, in a json file beside its features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from mmsola.json_file import is_positive, read_json_object
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What an extraction remembers of a video."""
+
+    num_snippets: int
+    num_frames: int
+    fps: float
+    duration_sec: float
+    is_variable: bool
+
+
+def read_facts(path: Path, error: type[ValueError]) -> VideoFacts:
+    """The facts in a file that an extraction wrote.
+
+    Raises:
+        error: It is missing or damaged, lacks a fact, or one makes no sense.
+    """
+    fix = 'extract this video again'
+    expected = 'what an extraction knows of one video'
+    content = read_json_object(path, error, expected, fix)
+    for field in fields(VideoFacts):
+        value = content.get(field.name)
+        if field.name == 'is_variable':
+            is_right, expected = isinstance(value, bool), 'true or false'
+        elif field.name.startswith('num_'):
+            is_right = isinstance(value, int) and is_positive(value)
+            expected = 'a whole number above 0'
+        else:
+            is_right, expected = is_positive(value), 'a number above 0'
+        if not is_right:
+            found = repr(value)[:80] if field.name in content else 'not there'
+            raise error(f'{path}: {field.name} is {found}\n  expected: {expected}\n  fix: {fix}')
+    return VideoFacts(**{field.name: content[field.name] for field in fields(VideoFacts)})
