@@ -23,12 +23,13 @@ from datetime import timedelta
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.hooks import CheckpointHook, checkpoint_hook
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim import OneCycleParamScheduler, OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPERS
@@ -36,6 +37,8 @@ from mmengine.runner import Runner
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.utils import digit_version, package_utils
 from torch.nn.parallel import DistributedDataParallel
+
+from mmsola.atomic import replacing
 
 
 def apply() -> None:
@@ -54,6 +57,7 @@ def apply() -> None:
     allow_checkpoint_types()
     download_checkpoints_safely()
     leave_checkpoint_configs()
+    write_last_checkpoint_whole()
 
 
 def require_mmcv() -> None:
@@ -318,6 +322,23 @@ def leave_checkpoint_configs() -> None:
 
     load_checkpoint.leaves_config = True  # type: ignore[attr-defined]
     Runner.load_checkpoint = load_checkpoint
+
+
+def write_last_checkpoint_whole() -> None:
+    """Let MMEngine write ``last_checkpoint`` beside and rename it: a kill would leave it empty."""
+    calls_open = 'open' in CheckpointHook._save_checkpoint_with_step.__code__.co_names
+    if calls_open and 'open' not in vars(checkpoint_hook):
+        checkpoint_hook.open = _open_whole
+
+
+@contextmanager
+def _open_whole(path: str, mode: str = 'r') -> Iterator[IO]:
+    if 'w' not in mode:
+        with open(path, mode) as file:
+            yield file
+        return
+    with replacing(path) as partial, partial.open(mode) as file:
+        yield file
 
 
 # --- distributed training and mixed precision without an accelerator ------------------------------

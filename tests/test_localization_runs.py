@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from mmsola.engine.launch import build_runner, check_neck
+from mmsola.evaluation.seeds import validations_of
 from mmsola.models import SoLa
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'sola_bmn_demo.py'
@@ -56,7 +60,7 @@ def run(cfg, name, **options):
     cfg = copy.deepcopy(cfg)
     cfg.merge_from_dict(options)
     cfg.experiment_name = name
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     runner.train()
     return runner
 
@@ -72,25 +76,74 @@ def test_training_leaves_the_bytes_of_a_frozen_neck(cfg, weights):
     assert {'val/loc/AUC', 'val/loc/AR@100', 'val/loc/mAP'} <= set(scores)
 
 
-def test_a_resumed_run_equals_one_that_was_never_stopped(cfg):
-    """Of TEM: BMN's loss draws proposals from a generator that MMEngine does not keep."""
-    cfg.model = dict(
-        type='TEM',
-        temporal_dim=16,
-        boundary_ratio=0.1,
-        tem_feat_dim=CHANNELS,
-        tem_hidden_dim=8,
-        tem_match_threshold=0.5,
-        neck=cfg.model.neck,
-    )
+TEM = dict(
+    type='TEM',
+    temporal_dim=16,
+    boundary_ratio=0.1,
+    tem_feat_dim=CHANNELS,
+    tem_hidden_dim=8,
+    tem_match_threshold=0.5,
+)
+
+
+@pytest.mark.parametrize('localizer', ['TEM', 'BMN'])
+def test_a_resumed_run_equals_one_that_was_never_stopped(cfg, localizer):
+    """BMN's loss draws proposals at random."""
+    if localizer == 'TEM':
+        cfg.model = dict(**TEM, neck=cfg.model.neck)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    whole = run(cfg, 'whole')
+    whole = run(cfg, 'whole', **{'train_cfg.max_epochs': 3})
     cfg.work_dir += '_resumed'
     run(cfg, 'first', **{'train_cfg.max_epochs': 1})
-    resumed = run(cfg, 'second', resume=True)
+    torch.rand(7)  # a process of its own would be at another state too
+    resumed = run(cfg, 'second', resume=True, **{'train_cfg.max_epochs': 3})
     assert resumed.iter == whole.iter
     for key, value in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[key], value), key
+    optimizers = [runner.optim_wrapper.state_dict()['state'] for runner in (whole, resumed)]
+    for one, other in zip(optimizers[0].values(), optimizers[1].values()):
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_an_epoch_draws_the_same_numbers_whatever_was_drawn_before(cfg):
+    drawn = []
+
+    class Draws(Hook):
+        def after_train_iter(self, runner, **_):
+            drawn.append((float(torch.rand(1)), float(np.random.rand()), random.random()))
+
+    for extra in (0, 3):
+        runner = build_runner(copy.deepcopy(cfg))
+        runner.register_hook(Draws())
+        torch.rand(extra)
+        runner.train()
+    half = len(drawn) // 2
+    assert drawn[:half] == drawn[half:] and len(set(drawn[:half])) == half
+
+
+def test_the_validation_that_a_kill_cost_is_made_up_for(cfg):
+    cfg.default_hooks.checkpoint.update(save_best='loc/AUC', rule='greater')
+    runner = build_runner(copy.deepcopy(cfg))
+    runner.val_loop.run = killed
+    with pytest.raises(Killed):
+        runner.train()
+    runner.logger.handlers.clear()
+    work_dir = Path(cfg.work_dir)
+    assert (work_dir / 'epoch_1.pth').exists() and not list(work_dir.glob('best_*.pth'))
+    cfg.resume, cfg.experiment_name = True, 'again'
+    cfg.train_cfg.max_epochs = 1
+    again = build_runner(copy.deepcopy(cfg))
+    again.train()
+    assert 1 in validations_of(work_dir)
+    assert [path.name for path in work_dir.glob('best_*.pth')] == ['best_loc_AUC_epoch_1.pth']
+
+
+class Killed(Exception):
+    """What a kill in a validation looks like to this process."""
+
+
+def killed():
+    raise Killed
 
 
 def test_a_checkpoint_of_the_localizer_tests_without_the_pretrained_one(cfg, tmp_path):

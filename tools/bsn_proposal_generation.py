@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 
 import mmsola  # noqa: F401
 from mmsola.apis.bsn_proposals import ProposalError, ProposalGeneration, load_videos
+from mmsola.engine.command_line import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

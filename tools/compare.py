@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 import mmsola  # noqa: F401
 from mmsola.atomic import replacing
-from mmsola.engine.seed_runs import SeedRun, SeedRunError
+from mmsola.engine.command_line import run
+from mmsola.engine.seed_runs import SeedRun, stop_trainings
 from mmsola.evaluation.paired import paired_difference
 from mmsola.visualization.differences import draw_differences
 
@@ -119,9 +120,13 @@ def train(args: argparse.Namespace, runs: list[SeedRun]) -> None:
                     waiting.append(pool.submit(run.train, progress.update, threads))
             for done in waiting:
                 done.result()
-        except SeedRunError as error:
+        except Exception:  # one failed: those that run may end, and no other one is begun
             pool.shutdown(cancel_futures=True)
-            raise SystemExit(str(error)) from None
+            raise
+        except BaseException:  # Ctrl-C
+            stop_trainings()
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def collect(args: argparse.Namespace, name: str, runs: list[SeedRun]) -> dict[str, list[float]]:
@@ -223,4 +228,4 @@ def cost_table(
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -11,6 +11,7 @@ import numpy as np
 
 import mmsola  # noqa: F401
 from mmsola.datasets.annotations import load_annotations
+from mmsola.engine.command_line import run
 from mmsola.evaluation.detection_map import annotated_segments
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.evaluation.submission import read_submission
@@ -74,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

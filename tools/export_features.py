@@ -19,6 +19,7 @@ from mmsola.apis.export import (
 )
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.engine.command_line import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -22,9 +22,10 @@ from mmengine.config import Config, DictAction
 
 import mmsola  # noqa: F401
 from mmsola import compat
-from mmsola.apis.extraction import DTYPES, MANIFEST, ExtractionError, extract_features
+from mmsola.apis.extraction import DTYPES, MANIFEST, extract_features
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.engine.command_line import run
 from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
 
@@ -138,7 +139,4 @@ def report(args: argparse.Namespace, encoder: SnippetEncoder, total: dict, sec: 
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ExtractionError, ValueError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    run(main, ValueError, FileNotFoundError)

@@ -16,6 +16,7 @@ from mmengine.config import Config, DictAction
 
 import mmsola  # noqa: F401
 from mmsola.apis.inference import LocalizationInferencer
+from mmsola.engine.command_line import run
 
 SHOWN = 3  # segments of each video on the screen
 
@@ -81,7 +82,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from None
+    run(main, ValueError, FileNotFoundError)

@@ -12,6 +12,7 @@ import argparse
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.tables.csv_annotations import annotate_from_csv, summary_lines
 from mmsola.datasets.videos.video import VideoError
+from mmsola.engine.command_line import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

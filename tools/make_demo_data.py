@@ -3,6 +3,7 @@
 import argparse
 
 from mmsola.datasets.generated.demo_data import make_demo_data
+from mmsola.engine.command_line import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

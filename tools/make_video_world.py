@@ -3,6 +3,7 @@
 import argparse
 
 from mmsola.datasets.generated.video_world import make_video_world
+from mmsola.engine.command_line import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -12,6 +12,7 @@ import numpy as np
 import mmsola  # noqa: F401
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import load_annotations
+from mmsola.engine.command_line import run
 from mmsola.evaluation.submission import read_submission
 from mmsola.visualization.timelines import draw_timelines, pick_videos
 
@@ -67,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

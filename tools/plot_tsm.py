@@ -9,6 +9,7 @@ import mmsola  # noqa: F401
 from mmsola.datasets.annotations import VideoRecord, load_annotations
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.engine.command_line import run
 from mmsola.models.necks import SoLa
 from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
@@ -81,4 +82,4 @@ def find_record(ann_file: str, video: str) -> VideoRecord:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

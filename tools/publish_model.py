@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 import mmsola
 from mmsola.apis.publish import publish_model
+from mmsola.engine.command_line import run
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

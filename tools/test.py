@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmsola.engine.command_line import run
 from mmsola.engine.launch import add_run_arguments, build_runner, load_config
 
 
@@ -28,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

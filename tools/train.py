@@ -3,6 +3,7 @@
 import argparse
 
 from mmsola import compat
+from mmsola.engine.command_line import run
 from mmsola.engine.launch import add_run_arguments, build_runner, load_config
 
 
@@ -60,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

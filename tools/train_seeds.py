@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 import mmsola  # noqa: F401
 from mmsola.atomic import replacing
-from mmsola.engine.seed_runs import SeedRun, SeedRunError
+from mmsola.engine.command_line import run
+from mmsola.engine.seed_runs import SeedRun
 from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
 
 
@@ -46,13 +47,10 @@ def main() -> None:
     with tqdm(total=total, unit='epoch', desc=Path(args.config).stem) as progress:
         for seed in args.seeds:
             run = SeedRun(cfg, seed, work_dir / f'seed_{seed}')
-            try:
-                run.check()
-                if not run.is_finished():
-                    progress.write(f'seed {seed}: training, see {run.folder / "train.log"}')
-                    run.train(progress.update)
-            except SeedRunError as error:
-                raise SystemExit(str(error)) from None
+            run.check()
+            if not run.is_finished():
+                progress.write(f'seed {seed}: training, see {run.folder / "train.log"}')
+                run.train(progress.update)
             progress.update((args.seeds.index(seed) + 1) * run.max_epochs - progress.n)
             validations = validations_of(run.folder)
             epochs.append(chosen_epoch(validations, key))
@@ -82,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -5,6 +5,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from mmsola.engine.command_line import run
 from mmsola.visualization.results_page import read_markdown_tables, write_results_page
 
 
@@ -41,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -8,12 +8,17 @@ from pathlib import Path
 
 from mmaction.registry import RUNNERS
 from mmengine.config import Config, DictAction
+from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
 from mmsola import compat
+from mmsola.atomic import remove_partials
+from mmsola.engine.exact_resume_hook import ExactResumeHook
+from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
 from mmsola.engine.unwrap import unwrapped_model
+from mmsola.engine.validate_first_hook import ValidateAtResumeHook
 from mmsola.models import SoLa
 
 
@@ -54,9 +59,30 @@ def build_runner(cfg: Config) -> Runner:
     """MMEngine's Runner of a config; several processes work on a CPU too."""
     compat.init_cpu_process_group(cfg)
     leave_out_idle_workers(cfg)
+    if cfg.get('work_dir'):
+        clean_up(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_neck(cfg, unwrapped_model(runner))
+    for kind in (ExactResumeHook, ValidateAtResumeHook):
+        if not any(isinstance(hook, kind) for hook in runner.hooks):
+            runner.register_hook(kind())
     return runner
+
+
+def clean_up(cfg: Config) -> None:
+    """Make good what a kill left in the work directory.
+
+    Unfinished files of dead processes are removed, and a training that shall be resumed is from
+    its newest whole checkpoint.
+    """
+    if get_rank() == 0 and Path(cfg.work_dir).is_dir():
+        removed = remove_partials(cfg.work_dir)
+        if removed:
+            print_log(f'{cfg.work_dir}: {removed} unfinished files of a kill removed.', 'current')
+    if cfg.get('resume') and cfg.get('load_from') is None:
+        newest = newest_whole_checkpoint(cfg.work_dir)
+        cfg.load_from = None if newest is None else str(newest)
+        cfg.resume = newest is not None
 
 
 def leave_out_idle_workers(cfg: Config) -> None:
@@ -99,7 +125,7 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
             f'{cfg.model.type}: takes neck={dict(wanted)} and ignores it. Derive a class of it '
             'from mmsola.SnippetNeckMixin and name that one in the config.'
         )
-    will_load = wanted.get('init_cfg') or cfg.get('load_from') or cfg.get('resume')
+    will_load = wanted.get('init_cfg') or cfg.get('load_from')
     if isinstance(neck, SoLa) and neck.frozen and not will_load:
         raise ValueError(
             'model.neck: a frozen SoLa into which nothing is loaded changes nothing. Set '

@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +20,13 @@ from mmengine.config import Config
 
 from mmsola.atomic import replacing
 from mmsola.evaluation.seeds import validations_of
+from mmsola.json_file import is_number, read_json_object
 
 TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
+_STOP_SEC = 5  # for a training to clean up before it is killed
 
 
-class SeedRunError(RuntimeError):
+class SeedRunError(ValueError):
     """A run that failed, or a folder that holds a run of other settings."""
 
 
@@ -69,7 +74,15 @@ class SeedRun:
         file = self.folder / 'cost.json'
         if not file.exists():
             return {'seconds': 0.0, 'memory_mb': 0.0}
-        return json.loads(file.read_text())
+        cost = read_json_object(
+            file, SeedRunError, '{"seconds": ..., "memory_mb": ...}', 'remove it'
+        )
+        if not all(is_number(cost.get(key)) and cost[key] >= 0 for key in ('seconds', 'memory_mb')):
+            raise SeedRunError(
+                f'{file}: holds {cost}\n  expected: seconds and memory_mb, both 0 or more\n'
+                '  fix: remove it'
+            )
+        return cost
 
     def train(
         self, on_epoch: Callable[[], object] = lambda: None, num_threads: int | None = None
@@ -88,9 +101,7 @@ class SeedRun:
             env |= {'OMP_NUM_THREADS': str(num_threads), 'MKL_NUM_THREADS': str(num_threads)}
         log, epoch, began = self.folder / 'train.log', '0', time.monotonic()
         with log.open('a') as file:
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
-            )
+            process = _running.start(command, env)
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -103,10 +114,11 @@ class SeedRun:
                 # the only way to learn what this one process used
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)
-            except BaseException:
-                process.kill()
-                raise
+            finally:
+                _running.end(process)
         self._add_cost(time.monotonic() - began, usage.ru_maxrss)
+        if _running.are_stopped:
+            raise SeedRunError(f'seed {self.seed} was stopped')
         if process.returncode:
             tail = '\n'.join(log.read_text().splitlines()[-5:])
             raise SeedRunError(f'seed {self.seed} failed:\n{tail}\nThe whole log: {log}')
@@ -139,6 +151,70 @@ class SeedRun:
         }
         with replacing(self.folder / 'cost.json') as partial:
             partial.write_text(json.dumps(cost))
+
+
+class _Running:
+    """The trainings that run now, in whatever threads, so that one call ends them all."""
+
+    def __init__(self) -> None:
+        self.are_stopped = False
+        self._processes: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+
+    def start(self, command: list[str], env: dict[str, str]) -> subprocess.Popen:
+        with self._lock:
+            if self.are_stopped:
+                raise SeedRunError('stopped before it began')
+            # a group of its own: it ends with all its workers, and not before it is told to
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=env,
+                start_new_session=True,
+            )
+            self._processes.add(process)
+            return process
+
+    def end(self, process: subprocess.Popen) -> None:
+        with self._lock:
+            self._processes.discard(process)
+        if process.returncode is None:
+            _signal_group(process, signal.SIGKILL)
+
+    def stop(self) -> None:
+        with self._lock:
+            self.are_stopped = True
+            processes = list(self._processes)
+        for process in processes:
+            _signal_group(process, signal.SIGTERM)
+        end = time.monotonic() + _STOP_SEC
+        while time.monotonic() < end and any(map(_is_running, processes)):
+            time.sleep(0.05)
+        for process in processes:
+            _signal_group(process, signal.SIGKILL)
+
+
+def _is_running(process: subprocess.Popen) -> bool:
+    # not process.poll(), which would take the exit status from whom it is for
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
+
+
+def _signal_group(process: subprocess.Popen, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+_running = _Running()
+
+
+def stop_trainings() -> None:
+    """End all trainings of this process, and let no other one begin."""
+    _running.stop()
 
 
 def _with_seed(value: object, seed: int) -> object:

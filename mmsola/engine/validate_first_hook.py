@@ -5,30 +5,47 @@ from __future__ import annotations
 import torch
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from mmsola.engine.unwrap import unwrapped_model
 
 
 @HOOKS.register_module()
-class ValidateFirstHook(Hook):
-    """Run the validation loop before the first epoch, and where a kill may have cost one.
+class ValidateAtResumeHook(Hook):
+    """Run the validation that a kill may have cost, before a resumed training goes on.
 
-    SoLa starts as the identity, so this logs the baseline, lets ``save_best`` keep it if nothing
-    beats it, and finds whatever is wrong with training or validation data before training and not
-    after. MMEngine saves a checkpoint before it validates, and a resumed run goes on after both:
-    a validation that belongs to the checkpoint is therefore made again, with the same result.
+    MMEngine saves a checkpoint before it validates, and a resumed run goes on after both: a
+    validation that belongs to the checkpoint is therefore made again, with the same result.
+    ``build_runner`` adds this hook to every training.
     """
 
     # after CheckpointHook, which can only save once its own before_train has run
     priority = 'LOWEST'
 
     def before_train(self, runner: Runner) -> None:
+        """Validate if the checkpoint that was resumed from is one to validate."""
+        if runner.val_loop is not None and runner.iter > 0 and _validates_now(runner):
+            runner.logger.info('Validating the checkpoint that is resumed from ...')
+            runner.val_loop.run()
+
+
+@HOOKS.register_module()
+class ValidateFirstHook(ValidateAtResumeHook):
+    """Run the validation loop before the first epoch, and where a kill may have cost one.
+
+    SoLa starts as the identity, so this logs the baseline, lets ``save_best`` keep it if nothing
+    beats it, and finds whatever is wrong with training or validation data before training and not
+    after.
+    """
+
+    def before_train(self, runner: Runner) -> None:
         """Try one training sample, then validate if it is time to."""
-        if runner.iter == 0:
-            self._try_one(runner)
-        if runner.val_loop is not None and (runner.iter == 0 or _validates_now(runner)):
-            runner.logger.info(f'Measuring the features at epoch {runner.epoch} ...')
+        if runner.iter > 0:
+            super().before_train(runner)
+            return
+        self._try_one(runner)
+        if runner.val_loop is not None:
+            runner.logger.info('Measuring the features before training ...')
             runner.val_loop.run()
 
     @staticmethod
@@ -42,9 +59,12 @@ class ValidateFirstHook(Hook):
 
 
 def _validates_now(runner: Runner) -> bool:
-    """Whether MMEngine's loop validates at the end of the epoch that was resumed from."""
+    """Whether MMEngine's loop validates where the checkpoint that was resumed from was saved."""
     loop = runner.train_loop
-    return isinstance(loop, EpochBasedTrainLoop) and (
-        loop.epoch >= loop.val_begin
-        and (loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs)
-    )
+    if isinstance(loop, EpochBasedTrainLoop):
+        done, last = loop.epoch, loop.max_epochs
+    elif isinstance(loop, IterBasedTrainLoop):
+        done, last = loop.iter, loop.max_iters
+    else:
+        return False
+    return done >= loop.val_begin and (done % loop.val_interval == 0 or done == last)

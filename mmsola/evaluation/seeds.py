@@ -10,6 +10,7 @@ import numpy as np
 
 from mmsola.evaluation.linear_probe import REFERENCES
 from mmsola.evaluation.paired import paired_difference
+from mmsola.json_file import is_number
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,16 @@ def validations_of(work_dir: str | Path) -> dict[int, dict[str, float]]:
     """
     found: dict[int, dict[str, float]] = {}
     for log in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        for line in log.read_text().splitlines():
+        for line in log.read_text(encoding='utf-8', errors='replace').splitlines():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 continue  # cut by a kill; the resumed run logs that validation again
-            if any('/' in key for key in entry):
-                found[entry['step']] = {k: v for k, v in entry.items() if '/' in k}
+            if not isinstance(entry, dict) or not isinstance(entry.get('step'), int):
+                continue  # damaged likewise
+            figures = {k: float(v) for k, v in entry.items() if '/' in k and is_number(v)}
+            if figures:
+                found[entry['step']] = figures
     if not found:
         raise FileNotFoundError(
             f'{work_dir}: no validation in */vis_data/scalars.json; train there with validation, '
