@@ -92,6 +92,7 @@ class SeedRun:
         Raises:
             SeedRunError: The folder is one of other settings, or the training failed.
         """
+        _running.check()
         self.check()
         config = self._write_config()
         command = [sys.executable, '-u', str(TRAIN), str(config), '--work-dir', str(self.folder)]
@@ -161,10 +162,13 @@ class _Running:
         self._processes: set[subprocess.Popen] = set()
         self._lock = threading.Lock()
 
+    def check(self) -> None:
+        if self.are_stopped:
+            raise SeedRunError('stopped before it began')
+
     def start(self, command: list[str], env: dict[str, str]) -> subprocess.Popen:
         with self._lock:
-            if self.are_stopped:
-                raise SeedRunError('stopped before it began')
+            self.check()
             # a group of its own: it ends with all its workers, and not before it is told to
             process = subprocess.Popen(
                 command,

@@ -1,0 +1,156 @@
+"""Jobs that are killed at random and run again end as those that nobody killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import DEMO_CONFIG, TINY
+from mmengine.config import Config
+from test_localization_runs import TINY as TINY_BMN
+
+from mmsola.evaluation.seeds import validations_of
+from mmsola.models import SoLa
+
+pytestmark = pytest.mark.slow
+
+ROOT = DEMO_CONFIG.parents[1]
+TOOLS = ROOT / 'tools'
+CHANNELS = TINY['model.neck.in_channels']
+KILLS = 4
+
+
+def start(folder: Path, *command: object) -> subprocess.Popen:
+    """A tool in the folder of the demo data, with its output in one pipe."""
+    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+    return subprocess.Popen(
+        [sys.executable, '-u', *map(str, command)],
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output = process.communicate(timeout=200)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def kill_when(process: subprocess.Popen, words: str, delay_sec: float, number: int) -> str:
+    """Signal it some time after it printed these words; what it printed, to its end."""
+    assert process.stdout is not None
+    seen = ''
+    for line in process.stdout:
+        seen += line
+        if words in line:
+            break
+    time.sleep(delay_sec)
+    os.killpg(process.pid, number)
+    seen += process.stdout.read()
+    process.wait(timeout=60)
+    return seen
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    found = SoLa(CHANNELS, hidden_channels=CHANNELS).state_dict()
+    found['alpha'].fill_(0.5)
+    file = tmp_path_factory.mktemp('weights') / 'sola.pth'
+    torch.save({'state_dict': found}, file)
+    return file
+
+
+@pytest.fixture
+def config(request, tmp_path, weights):
+    """A tiny training; epochs long enough to be killed in."""
+    if request.param == 'SoLa':
+        cfg = Config.fromfile(DEMO_CONFIG)
+        cfg.merge_from_dict({**TINY, 'train_cfg.max_epochs': 4, 'custom_hooks.1.num_videos': 0})
+    else:
+        cfg = Config.fromfile(ROOT / 'configs' / 'sola_bmn_demo.py')
+        cfg.merge_from_dict({**TINY_BMN, 'train_cfg.max_epochs': 4})
+        cfg.model.neck.init_cfg.checkpoint = str(weights)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 2
+    cfg.dump(tmp_path / 'config.py')
+    return tmp_path / 'config.py'
+
+
+@pytest.mark.parametrize('config', ['SoLa', 'BMN'], indirect=True)
+def test_a_training_that_is_killed_again_and_again_ends_the_same(config, demo_root, tmp_path):
+    train = (TOOLS / 'train.py', config, '--seed', 3, '--resume', '--work-dir')
+    finish(start(demo_root, *train, tmp_path / 'whole'))
+    draw = np.random.default_rng(0)
+    for kill in range(KILLS):
+        job = start(demo_root, *train, tmp_path / 'killed')
+        words = f'Epoch(train) [{kill + 1}]' if kill % 2 else 'Saving checkpoint'
+        kill_when(job, words, draw.uniform(0, 0.3), signal.SIGKILL)
+    finish(start(demo_root, *train, tmp_path / 'killed'))
+    whole, killed = (
+        torch.load(tmp_path / name / 'epoch_4.pth', weights_only=True)
+        for name in ('whole', 'killed')
+    )
+    for key, value in whole['state_dict'].items():
+        assert torch.equal(killed['state_dict'][key], value), key
+    figures = [validations_of(tmp_path / name)[4] for name in ('whole', 'killed')]
+    assert figures[0].keys() == figures[1].keys()
+    for key, value in figures[0].items():
+        assert figures[1][key] == pytest.approx(value, rel=1e-6), key
+    assert not list((tmp_path / 'killed').rglob('.partial-*'))
+    best = [sorted(p.name for p in (tmp_path / n).glob('best_*')) for n in ('whole', 'killed')]
+    assert best[0] == best[1]
+
+
+@pytest.mark.parametrize('config', ['BMN'], indirect=True)
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_comparison_that_is_stopped_stops_its_trainings_at_once(
+    config, demo_root, tmp_path, number
+):
+    work_dir = tmp_path / 'compare'
+    compare = (TOOLS / 'compare.py', config, config, '--names', 'one', 'two', '--seeds', 0, 1)
+    job = start(demo_root, *compare, '--figures', 'loc/AUC', '--work-dir', work_dir)
+    log = work_dir / 'one' / 'seed_0' / 'train.log'
+    end = time.monotonic() + 100
+    while time.monotonic() < end and not (log.exists() and 'Epoch(train)' in log.read_text()):
+        time.sleep(0.1)
+    os.kill(job.pid, number)
+    began = time.monotonic()
+    output = job.communicate(timeout=60)[0]
+    assert job.returncode == 128 + number
+    assert time.monotonic() - began < 20
+    assert 'Traceback' not in output and output.count('stopped by') == 1
+    trainings = [p for p in Path('/proc').glob('[0-9]*/cmdline') if str(work_dir) in read(p)]
+    assert not trainings
+    assert not (work_dir / 'two').exists()
+    # and goes on
+    output = finish(start(demo_root, *compare, '--figures', 'loc/AUC', '--work-dir', work_dir))
+    assert '| loc/AUC | two |' in output
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b'\0', b' ').decode(errors='replace')
+    except OSError:  # it ended meanwhile
+        return ''
+
+
+@pytest.mark.parametrize('config', ['SoLa'], indirect=True)
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_stopped_ends_in_one_line(config, demo_root, tmp_path, number):
+    train = (TOOLS / 'train.py', config, '--work-dir', tmp_path / 'stopped')
+    job = start(demo_root, *train)
+    output = kill_when(job, 'Epoch(train)', 0, number)
+    assert job.returncode == 128 + number
+    assert 'Traceback' not in output and output.count('stopped by') == 1
+    assert not list((tmp_path / 'stopped').rglob('.partial-*'))
