@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import threading
+import time
 from pathlib import Path
 
 import h5py
@@ -15,10 +17,15 @@ import mmsola  # noqa: F401
 from mmsola.apis.extraction import MANIFEST, ExtractionError, encoder_of, extract_features
 from mmsola.apis.plain_config import ConfigNotPlainError, check_plain, without_files
 from mmsola.datasets.annotations import AnnotationError, load_annotations
+from mmsola.datasets.features import check_cache
+from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.localization_transforms import LoadSnippetProposals
+from mmsola.evaluation.submission import read_submission
 from mmsola.file_names import leads_out
 from mmsola.models.checkpoint_file import CheckpointError, the_one_file
+from mmsola.models.necks import SoLa
 
 PLAIN = {
     'type': 'Recognizer3D',
@@ -317,3 +324,132 @@ def test_resuming_does_not_run_the_config_in_a_checkpoint(tiny_config, tmp_path)
     Runner.from_cfg(tiny_config).train()
     assert not marker.exists()
     assert (Path(tiny_config.work_dir) / 'epoch_2.pth').exists()
+
+
+# Weights, results and caches ----------------------------------------------------------------------
+
+
+def sola_weights(**changes):
+    return {**SoLa(4, hidden_channels=3).state_dict(), **changes}
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('alpha', torch.tensor([float('nan')]), 'alpha holds NaN'),
+        ('alpha', torch.tensor([float('inf')]), 'alpha holds infinite'),
+        ('alpha', torch.tensor([1]), 'alpha is torch.int64'),
+        ('alpha', torch.tensor(0.5), r'alpha is .* of shape \(\)'),
+        ('conv_network.0.weight', torch.zeros(3), 'conv_network.0.weight is .*3 axes'),
+        ('conv_network.0.weight', torch.zeros(3, 4, 3).to_sparse(), 'is sparse'),
+        ('conv_network.0.weight', torch.zeros(1).expand(3, 4, 3), 'claims .* stores less'),
+        ('conv_network.2.bias', torch.zeros(3, dtype=torch.complex64), 'complex64'),
+    ],
+)
+def test_weights_that_make_no_sense_are_named_when_they_are_read(tmp_path, key, value, message):
+    torch.save({'state_dict': sola_weights(**{key: value})}, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=rf'(?s)a\.pth: .*{message}'):
+        SoLa.from_checkpoint(tmp_path / 'a.pth')
+
+
+ENTRY = {'segment': [1, 2], 'score': 0.5, 'label': 'jump'}
+
+
+@pytest.mark.parametrize(
+    'entry',
+    [
+        {**ENTRY, 'segment': [float('nan'), 2]},
+        {**ENTRY, 'segment': [0, float('inf')]},
+        {**ENTRY, 'segment': [2, 1]},
+        {**ENTRY, 'segment': [1, 2, 3]},
+        {**ENTRY, 'segment': [1, 10**400]},
+        {**ENTRY, 'score': float('nan')},
+        {**ENTRY, 'score': None},
+        {'segment': [1, 2]},
+        [1, 2, 3],
+        None,
+    ],
+)
+def test_results_that_make_no_sense_are_named(tmp_path, entry):
+    file = tmp_path / 'results.json'
+    file.write_text(json.dumps({'results': {'a': [ENTRY, entry]}}))
+    with pytest.raises(ValueError, match=r'results\.json: not a file of results \(video a'):
+        read_submission(file)
+    with pytest.raises(ValueError, match=r'results\.json: not a file of proposals \(video a'):
+        LoadSnippetProposals(str(file))
+
+
+def test_a_video_twice_in_one_file_of_results_is_refused(tmp_path):
+    file = tmp_path / 'results.json'
+    file.write_text('{"results": {"a": [], "b": [], "a": []}}')
+    with pytest.raises(ValueError, match=r"results\.json: .*'a' occurs 2 times"):
+        read_submission(file)
+
+
+def test_numbers_as_text_are_numbers_in_results(tmp_path):
+    file = tmp_path / 'results.json'
+    file.write_text(json.dumps({'results': {'a': [{'segment': ['18.6', '24.8'], 'score': '0.5'}]}}))
+    found = read_submission(file)['a']
+    assert found.segments.tolist() == [[18.6, 24.8]] and found.scores.tolist() == [0.5]
+
+
+@pytest.mark.parametrize('damage', ['cut', 'other shape', 'other type', 'empty', 'pickle'])
+def test_a_damaged_bank_is_made_again(tmp_path, damage, log_lines):
+    (tmp_path / 'features').mkdir()
+    np.save(tmp_path / 'features' / 'a.npy', np.ones((5, 3), np.float32))
+    store = FeatureStore(tmp_path / 'features')
+
+    def bank():
+        return FeatureBank(
+            [(store, 'a')], device='cpu', memory_share=0, spill_dir=str(tmp_path / 'banks')
+        )
+
+    path = bank().path
+    whole = path.read_bytes()
+    if damage == 'other shape':
+        np.save(path, np.ones((4, 3), np.float32))
+    elif damage == 'other type':
+        np.save(path, np.ones((5, 3), np.float64))
+    elif damage == 'pickle':
+        path.write_bytes(pickle.dumps([1]))
+    else:
+        path.write_bytes(whole[: 0 if damage == 'empty' else -4])
+    assert bank().read('a', 0, 5).tolist() == np.ones((5, 3)).tolist()
+    assert path.read_bytes() == whole
+    assert any('is damaged, and is made again' in line for line in log_lines)
+
+
+def test_who_waits_for_a_bank_learns_that_its_writing_failed(tmp_path, monkeypatch):
+    (tmp_path / 'features').mkdir()
+    np.save(tmp_path / 'features' / 'a.npy', np.full((5, 3), 1e6, np.float32))
+    store = FeatureStore(tmp_path / 'features')
+    settings = dict(
+        dtype='float16', device='cpu', memory_share=0, spill_dir=str(tmp_path / 'banks')
+    )
+    outcomes = []
+
+    def build():
+        try:
+            FeatureBank([(store, 'a')], **settings)
+        except FeatureError as error:
+            outcomes.append(str(error))
+
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    waiting = threading.Thread(target=build, daemon=True)
+    waiting.start()
+    time.sleep(0.5)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    build()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert len(outcomes) == 2 and outcomes[0] == outcomes[1]
+    assert 'half precision' in outcomes[0]
+
+
+@pytest.mark.parametrize('content', [b'', b'{', b'[]', b'[' * 100_000, b'{"passed": {"a": [1]}}'])
+def test_a_damaged_cache_of_checks_is_not_used(tmp_path, content):
+    settings = {'root': str(tmp_path)}
+    check_cache.save(settings, {'a': check_cache.Passed(1, 2, 3, 4, True)})
+    assert check_cache.load(settings)
+    Path(check_cache._file(settings)).write_bytes(content)
+    assert check_cache.load(settings) == {}

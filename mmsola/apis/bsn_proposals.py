@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,7 +15,9 @@ from mmaction.models.localizers.utils import generate_bsp_feature, generate_cand
 from mmengine.config import Config
 from tqdm import tqdm
 
+from mmsola.apis.manifest import check_names
 from mmsola.atomic import replacing
+from mmsola.json_file import read_json_object
 
 _NEEDED = ('duration_second', 'duration_frame', 'feature_frame', 'annotations')
 _HEADER = 'tmin,tmax,tmin_score,tmax_score,score,match_iou,match_ioa'
@@ -165,7 +166,8 @@ def load_videos(ann_file: str) -> list[dict]:
     """
     if not Path(ann_file).is_file():
         raise ProposalError(f'{ann_file}: no such annotation file; correct it in the config.')
-    content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
+    content = read_json_object(ann_file, ProposalError, 'annotations as MMAction2 prepares them')
+    check_names(content, Path(ann_file).parent, ProposalError)
     for name, entry in content.items():
         lacking = [key for key in _NEEDED if not isinstance(entry, dict) or key not in entry]
         if lacking:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
+
+from mmsola.result_file import read_results
 
 ROUNDING = 1e-9  # of shares, computed from seconds
 
@@ -142,22 +142,15 @@ def segments_in_window(
 
 def _read_proposals(file: str) -> dict[str, np.ndarray]:
     """``(N, 3)`` of start_sec, end_sec, score by video."""
-    if not Path(file).is_file():
-        raise ValueError(
-            f'{file}: no such file of proposals; write one by testing another localizer with '
-            'test_evaluator=dict(out_file=...).'
-        )
-    try:
-        videos = json.loads(Path(file).read_text(encoding='utf-8'))['results']
-        return {
-            name: np.array([[*p['segment'], p['score']] for p in entries], float).reshape(-1, 3)
-            for name, entries in videos.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f'{file}: not a file of proposals ({error!r}); expected '
-            '{"results": {video: [{"segment": [start, end], "score": ...}]}}.'
-        ) from error
+    advice = '; write one by testing another localizer with test_evaluator=dict(out_file=...)'
+    return {
+        name: np.column_stack([found.segments, found.scores])
+        for name, found in read_results(file, ProposalFileError, 'proposals', advice).items()
+    }
+
+
+class ProposalFileError(ValueError):
+    """A file of proposals that cannot be used."""
 
 
 def _best_match(proposals: np.ndarray, segments: np.ndarray) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+
+from mmsola.json_file import read_json_object
 
 
 class ClassScoreError(ValueError):
@@ -35,12 +36,14 @@ class ClassScores:
                 'or leave class_scores out.'
             )
         try:
-            content = json.loads(Path(file).read_text(encoding='utf-8'))
+            content = read_json_object(file, ClassScoreError, 'class scores of videos')
             names = content.get('class')
             self._videos = {
                 video: _by_name(scores, names) for video, scores in content['results'].items()
             }
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except ClassScoreError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ClassScoreError(
                 f'{file}: not a file of class scores ({type(error).__name__}: {error}); expected '
                 '{"class": [names], "results": {video: [scores]}}, or {"results": {video: {name: '

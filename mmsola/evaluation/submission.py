@@ -6,36 +6,27 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
 from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.result_file import read_results
+
+
+class SubmissionError(ValueError):
+    """A file of results that cannot be used."""
 
 
 def read_submission(file: str | Path) -> dict[str, LabelledSegments]:
     """Proposals or detections of each video; the label of one without is ``''``.
 
     Raises:
-        ValueError: The file is missing, of another format, or a segment is reversed.
+        SubmissionError: The file is missing, damaged or of another layout; a video stands in it
+            twice; a time or score is no finite number, or a segment is reversed.
     """
-    if not Path(file).is_file():
-        raise ValueError(f'{file}: no such file of results.')
-    videos = {}
-    try:
-        for name, entries in json.loads(Path(file).read_text(encoding='utf-8'))['results'].items():
-            segments = np.array([entry['segment'] for entry in entries], float).reshape(-1, 2)
-            scores = np.array([entry['score'] for entry in entries], float)
-            labels = [str(entry.get('label', '')) for entry in entries]
-            if (segments[:, 1] < segments[:, 0]).any() or not np.isfinite(scores).all():
-                raise ValueError(f'video {name}: a segment is reversed, or a score no number')
-            videos[name] = LabelledSegments(segments, labels, scores)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f'{file}: not a file of results ({error!r}); expected {{"results": {{video: '
-            '[{"segment": [start, end], "score": ..., "label": ...}]}}.'
-        ) from error
-    return videos
+    return {
+        name: LabelledSegments(found.segments, found.labels, found.scores)
+        for name, found in read_results(file, SubmissionError).items()
+    }
 
 
 def write_submission(

@@ -69,7 +69,35 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     content = content.get('state_dict', content) if isinstance(content, dict) else content
     if not isinstance(content, dict):
         raise CheckpointError(f'{path}: expected a state dict, found {type(content).__name__}.')
-    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    weights = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    _check_weights(path, weights)
+    return weights
+
+
+def _check_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no plain arrays of numbers.
+
+    Infinite ones are not refused here: masks of attention hold them.
+    """
+    faults = [f'{name} {fault}' for name, value in weights.items() if (fault := _fault(value))]
+    if faults:
+        raise CheckpointError(
+            f'{path}: holds weights that cannot be used\n{_listing("found", faults)}  '
+            'expected: dense weights without NaN\n  fix: name a checkpoint of before the training '
+            'went wrong, or save it again as plain weights'
+        )
+
+
+def _fault(value: Tensor) -> str:
+    if value.layout is not torch.strided:
+        return f'is sparse ({value.layout})'
+    if value.is_quantized or value.is_meta:
+        return f'is {"quantized" if value.is_quantized else "without values"}'
+    if value.numel() * value.itemsize > value.untyped_storage().nbytes():
+        return f'claims {tuple(value.shape)}, and stores less'
+    if (value.is_floating_point() or value.is_complex()) and bool(value.isnan().any()):
+        return 'holds NaN'
+    return ''
 
 
 def misfits(

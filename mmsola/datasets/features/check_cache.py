@@ -37,9 +37,15 @@ def load(settings: dict[str, Any]) -> dict[str, Passed]:
     try:
         with open(_file(settings), encoding='utf-8') as stream:
             content = json.load(stream)
-        return {name: Passed(*row) for name, row in content['passed'].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        passed = {name: Passed(*row) for name, row in content['passed'].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+    return {name: row for name, row in passed.items() if _is_usable(row)}
+
+
+def _is_usable(row: Passed) -> bool:
+    numbers = row[:4]
+    return isinstance(row.values, bool) and all(type(n) is int and n >= 0 for n in numbers)
 
 
 def save(settings: dict[str, Any], passed: dict[str, Passed]) -> None:

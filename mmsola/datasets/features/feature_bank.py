@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -12,20 +13,22 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, barrier
 from mmengine.logging import print_log
 from torch import Tensor
 from tqdm import tqdm
 
 from mmsola.atomic import replacing
 from mmsola.datasets.features.cache_folder import cache_folder
-from mmsola.datasets.features.feature_errors import feature_error
+from mmsola.datasets.features.feature_errors import FeatureError, feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.free_memory import free_memory
+from mmsola.datasets.features.npy_file import map_npy
 from mmsola.datasets.samplers import window_start
 
 DTYPES = ('float32', 'float16')
@@ -144,17 +147,26 @@ class FeatureBank:
     ) -> Tensor:
         """The file, which one process of each machine makes while the others wait for it."""
         assert self.path is not None
-        if os.environ.get('LOCAL_RANK', '0') == '0':
-            if not self.path.exists():
-                self._write(videos, size, dtype, num_bytes)
+        failure = self.path.with_suffix('.failed')
+        is_writer = os.environ.get('LOCAL_RANK', '0') == '0'
+        if is_writer:
+            failure.unlink(missing_ok=True)  # of an earlier run
+        barrier()
+        if is_writer:
+            if not _fits(self.path, size, dtype):
+                try:
+                    self._write(videos, size, dtype, num_bytes)
+                except BaseException as error:
+                    with suppress(OSError):
+                        failure.write_text(str(error) or type(error).__name__, encoding='utf-8')
+                    raise
         else:
-            while not self.path.exists():
+            # no collective: it would give up after its timeout, however well the writing goes
+            while not _fits(self.path, size, dtype):
+                if failure.exists():
+                    raise FeatureError(failure.read_text(encoding='utf-8'))
                 time.sleep(_POLL_SEC)
-        # read-only: a map that could be written to may not be larger than the memory
-        values = np.load(self.path, mmap_mode='r', allow_pickle=False)
-        with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', 'The given NumPy array is not writable')
-            return torch.from_numpy(values)
+        return _map(self.path)
 
     def _write(
         self,
@@ -165,6 +177,8 @@ class FeatureBank:
     ) -> None:
         assert self.path is not None
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            print_log(f'{self.path}: is damaged, and is made again.', 'current', logging.WARNING)
         for partial in self.path.parent.glob(f'.partial-*-{self.path.name}'):  # of a killed run
             if time.time() - partial.stat().st_mtime > _STALE_SEC:
                 partial.unlink(missing_ok=True)
@@ -200,6 +214,25 @@ class FeatureBank:
                     )
                 begin = int(self.first[i])
                 values[begin : begin + len(feature)] = feature.to(values.device)
+
+
+def _map(path: Path) -> Tensor:
+    """The values of a bank, of which only what is used is read."""
+    # read-only: a map that could be written to may not be larger than the memory
+    values = np.load(path, mmap_mode='r', allow_pickle=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'The given NumPy array is not writable')
+        return torch.from_numpy(values)
+
+
+def _fits(path: Path, size: tuple[int, int], dtype: str) -> bool:
+    """Whether a file holds a bank of this size and type, as far as header and length tell."""
+    try:
+        with path.open('rb') as stream:
+            values = map_npy(stream, str(path), fix='')
+    except (OSError, ValueError):
+        return False
+    return values.shape == size and values.dtype == np.dtype(dtype)
 
 
 def _first_that_fits(places: list[torch.device], num_bytes: float) -> torch.device | None:

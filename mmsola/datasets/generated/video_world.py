@@ -17,6 +17,7 @@ from mmsola.atomic import replacing
 from mmsola.datasets.annotations import Segment
 from mmsola.datasets.generated.moving_shapes import draw_look, draw_scene, render_frames
 from mmsola.datasets.generated.shape_actions import CLASSES, Action
+from mmsola.json_file import read_json_object
 
 # Scenes of a subset; none is in both.
 NUM_SUBJECTS = 12
@@ -266,7 +267,12 @@ def _claim(root: Path, settings: dict[str, Any]) -> None:
     """Leave the settings in ``root``, or find the same ones there."""
     file = root / 'world.json'
     if file.exists():
-        before = json.loads(file.read_text())
+        before = read_json_object(
+            file,
+            VideoWorldError,
+            'the settings of a world',
+            'give another root, or remove this one',
+        )
         changes = [
             f'{name} is {before.get(name)} there and {settings.get(name)} in this call'
             for name in {**settings, **before}

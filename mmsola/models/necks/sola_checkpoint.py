@@ -47,7 +47,26 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
             f'{checkpoint}: no complete SoLa module under prefix {prefix!r}.\n'
             f'  missing: {missing}\n{_listing(state_dict)}\n{_mend(found)}'
         )
-    return {key: state_dict[prefix + key] for key in SOLA_KEYS}
+    weights = {key: state_dict[prefix + key] for key in SOLA_KEYS}
+    _check_module(checkpoint, prefix, weights)
+    return weights
+
+
+def _check_module(checkpoint: Path, prefix: str, weights: dict[str, Tensor]) -> None:
+    """Refuse weights of other axes or types, which no SoLa has."""
+    for key, value in weights.items():
+        num_axes = 3 if key.endswith('weight') else 1
+        if value.ndim != num_axes or not value.numel() or not value.is_floating_point():
+            raise CheckpointError(
+                f'{checkpoint}: {prefix}{key} is {value.dtype} of shape {tuple(value.shape)}\n'
+                f'  expected: floating-point numbers of {num_axes} axes\n'
+                '  fix: name a checkpoint of SoLa pretraining'
+            )
+        if not bool(value.isfinite().all()):
+            raise CheckpointError(
+                f'{checkpoint}: {prefix}{key} holds infinite values\n  expected: numbers\n'
+                '  fix: name a checkpoint of before the training went wrong'
+            )
 
 
 def architecture_of(weights: dict[str, Tensor]) -> dict:
