@@ -9,37 +9,34 @@ import torch
 from mmaction.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Seed the global generators from the run's seed and the epoch, or the iteration.
+    """Seed the global generators from the run's seed and the step, at each epoch and iteration.
 
     Losses that sample (BMN's), dropout and random transforms draw from generators whose state is
-    in no checkpoint. Drawn anew at each epoch (for loops that count iterations, at each of those),
-    they are the same in a run that was killed and resumed. ``build_runner`` adds this hook to every
-    training.
+    in no checkpoint. Seeded anew, they draw the same in a run that was killed and resumed.
+    ``build_runner`` adds this hook to every training.
 
     What draws inside of *persistent* workers of a loader is not reached.
     """
 
-    priority = 'VERY_HIGH'  # before anything of the epoch draws
+    priority = 'VERY_HIGH'  # before anything of the step draws
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed for the epoch."""
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self._seed(runner, runner.epoch)
+        """Seed for a loader without workers, whose transforms draw in this process."""
+        self._seed(runner, 0, runner.iter)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
-        """Seed for the iteration, where the loop knows no epochs."""
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self._seed(runner, runner.iter)
+        """Seed for the model; that a loader starts its workers anew has drawn numbers as well."""
+        self._seed(runner, 1, runner.iter)
 
     @staticmethod
-    def _seed(runner: Runner, step: int) -> None:
+    def _seed(runner: Runner, use: int, step: int) -> None:
         own = get_rank() if runner._randomness_cfg.get('diff_rank_seed') else 0
-        (seed,) = np.random.SeedSequence([runner.seed, own, step]).generate_state(1)
+        (seed,) = np.random.SeedSequence([runner.seed, own, use, step]).generate_state(1)
         random.seed(int(seed))
         np.random.seed(seed)
         torch.manual_seed(int(seed))  # of every device
