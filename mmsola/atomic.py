@@ -64,6 +64,11 @@ def _is_alive(process: int) -> bool:
     return True
 
 
+def is_disk_fault(error: OSError) -> bool:
+    """Whether a disk is full or may not be written to, which no code can change."""
+    return error.errno in (*_FULL, *_FORBIDDEN)
+
+
 @contextmanager
 def disk_faults_named(
     folder: str | Path,

@@ -9,11 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from conftest import DEMO_CONFIG, TINY
+from generated_videos import write_video
 from mmengine.config import Config
+from small_recognizers import recognizer
+from small_recognizers import weights as weights_of
 from test_localization_runs import TINY as TINY_BMN
 
 from mmsola.evaluation.seeds import validations_of
@@ -24,7 +28,7 @@ pytestmark = pytest.mark.slow
 ROOT = DEMO_CONFIG.parents[1]
 TOOLS = ROOT / 'tools'
 CHANNELS = TINY['model.neck.in_channels']
-KILLS = 4
+KILLS = 3
 
 
 def start(folder: Path, *command: object) -> subprocess.Popen:
@@ -118,7 +122,7 @@ def test_a_comparison_that_is_stopped_stops_its_trainings_at_once(
     config, demo_root, tmp_path, number
 ):
     work_dir = tmp_path / 'compare'
-    compare = (TOOLS / 'compare.py', config, config, '--names', 'one', 'two', '--seeds', 0, 1)
+    compare = (TOOLS / 'compare.py', config, config, '--names', 'one', 'two', '--seeds', 0)
     job = start(demo_root, *compare, '--figures', 'loc/AUC', '--work-dir', work_dir)
     log = work_dir / 'one' / 'seed_0' / 'train.log'
     end = time.monotonic() + 100
@@ -154,3 +158,80 @@ def test_a_training_that_is_stopped_ends_in_one_line(config, demo_root, tmp_path
     assert job.returncode == 128 + number
     assert 'Traceback' not in output and output.count('stopped by') == 1
     assert not list((tmp_path / 'stopped').rglob('.partial-*'))
+
+
+@pytest.fixture(scope='module')
+def many_features(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('many')
+    draw = np.random.default_rng(0)
+    for i in range(400):
+        np.save(folder / f'v{i}.npy', draw.standard_normal((50, CHANNELS)).astype(np.float32))
+    return folder
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Every file but the HDF5 file, whose bytes hold times; instead of it, its values."""
+    found = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file() and path.suffix != '.h5'
+    }
+    for path in folder.glob('*.h5'):
+        with h5py.File(path) as file:
+            file.visititems(lambda name, entry: found.update({name: entry[()].tobytes()}))
+    return found
+
+
+@pytest.mark.parametrize('format', ['npy', 'csv', 'hdf5'])
+def test_an_export_that_is_killed_again_and_again_ends_the_same(
+    weights, many_features, demo_root, tmp_path, format
+):
+    neck = f'model.neck.in_channels={CHANNELS}', f'model.neck.hidden_channels={CHANNELS}'
+    name = 'sola.h5' if format == 'hdf5' else 'sola'
+
+    def export(folder: Path) -> subprocess.Popen:
+        return start(
+            demo_root, TOOLS / 'export_features.py', DEMO_CONFIG, weights, folder / name,
+            '--format', format, '--features', many_features, '--cfg-options', *neck,
+        )  # fmt: skip
+
+    finish(export(tmp_path / 'whole'))
+    draw = np.random.default_rng(1)
+    for _ in range(KILLS):
+        job = export(tmp_path / 'killed')
+        folder = tmp_path / 'killed'
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not any(folder.rglob('v*')):
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.4))
+        os.killpg(job.pid, signal.SIGKILL)
+        job.communicate()
+    finish(export(tmp_path / 'killed'))
+    assert results(tmp_path / 'killed') == results(tmp_path / 'whole')
+
+
+def test_an_extraction_that_is_killed_again_and_again_ends_the_same(demo_root, tmp_path):
+    cfg = recognizer()
+    cfg.dump(tmp_path / 'i3d.py')
+    weights_of(cfg, tmp_path / 'i3d.pth')
+    for i in range(8):
+        write_video(tmp_path / 'videos' / f'v{i}.mp4', num_frames=100 + i, moving=True)
+
+    def extract(folder: Path) -> subprocess.Popen:
+        return start(
+            demo_root, TOOLS / 'extract_features.py', tmp_path / 'i3d.py', tmp_path / 'i3d.pth',
+            tmp_path / 'videos', folder, '--stride', 2,
+        )  # fmt: skip
+
+    finish(extract(tmp_path / 'whole'))
+    draw = np.random.default_rng(2)
+    for _ in range(KILLS):
+        job = extract(tmp_path / 'killed')
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not list((tmp_path / 'killed').glob('*.npy')):
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.5))
+        os.killpg(job.pid, signal.SIGKILL)
+        job.communicate()
+    finish(extract(tmp_path / 'killed'))
+    assert results(tmp_path / 'killed') == results(tmp_path / 'whole')

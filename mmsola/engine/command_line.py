@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from mmsola.atomic import is_disk_fault
+
 _SIGNAL_EXIT = 128  # a shell's exit code of a process that a signal ended is this plus the signal
 
 
@@ -33,6 +35,11 @@ def run(main: Callable[[], object], *expected: type[Exception]) -> None:
     except Terminated:
         _stop(signal.SIGTERM, 'stopped by SIGTERM')
     except Exception as error:
+        if isinstance(error, OSError) and is_disk_fault(error):
+            sys.exit(
+                f'{error.filename or "the disk"}: {error.strerror}. Free some space or correct its '
+                'rights, and run the same command again.'
+            )
         if not is_ours(error) and not isinstance(error, expected):
             raise
         sys.exit(str(error))
