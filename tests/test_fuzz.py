@@ -21,14 +21,25 @@ import pytest
 import torch
 from generated_videos import write_video
 
+from mmsola.apis.bsn_proposals import ProposalError, ProposalGeneration, load_videos
+from mmsola.apis.export import ExportError
 from mmsola.apis.extraction import ExtractionError, encoder_of
+from mmsola.apis.manifest import read_manifest
 from mmsola.apis.plain_config import ConfigNotPlainError
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.localization_transforms import LoadSnippetProposals, ProposalFileError
+from mmsola.datasets.tables.segment_csv import read_segment_csv
 from mmsola.datasets.videos.video import Video, VideoError
 from mmsola.datasets.videos.video_facts import VideoFacts, read_facts
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.evaluation.class_scores import ClassScoreError, ClassScores
+from mmsola.evaluation.seeds import validations_of
+from mmsola.evaluation.submission import SubmissionError, read_submission
+from mmsola.models.checkpoint_file import CheckpointError
+from mmsola.models.necks import SoLa
+from mmsola.models.necks.sola_checkpoint import read_sola_weights
 
 MOST_BYTES = 1 << 30
 TOKENS = [b'NaN', b'-1', b'1e999', b'Infinity', b'[]', b'{}', b'null', b'""', b'9' * 400, b'\xff']
@@ -41,7 +52,7 @@ class Kind(NamedTuple):
     file: str
     write: Callable[[Path], object]
     read: Callable[[Path], Any]
-    error: type[ValueError] | tuple[type[ValueError], ...]
+    error: type[Exception]
 
 
 VALUES = np.random.default_rng(0).standard_normal((7, 4)).astype(np.float32)
@@ -107,6 +118,57 @@ MANIFEST = {
 }
 
 
+RESULTS = {'results': {'a': [{'segment': [1.5, 2], 'score': 0.5, 'label': 'jump'}], 'b': []}}
+CLASS_SCORES = {'class': ['run', 'jump'], 'results': {'a': [0.25, 0.75]}}
+
+
+def read_results_of(file: Path) -> Any:
+    found = read_submission(file)
+    for one in found.values():
+        assert np.isfinite(one.segments).all() and np.isfinite(one.scores).all()
+    return {name: (one.segments.tolist(), one.labels) for name, one in found.items()}
+
+
+def read_proposals(file: Path) -> Any:
+    found = LoadSnippetProposals(str(file))._proposals
+    return {name: rows.tolist() for name, rows in found.items()}
+
+
+def write_log(file: Path) -> None:
+    lines = [{'loss': 0.5, 'step': 3}, {'loc/AUC': 5.5, 'step': 1}, {'loc/AUC': 6.5, 'step': 2}]
+    file.write_text('\n'.join(map(json.dumps, lines)))
+
+
+def read_log(file: Path) -> Any:
+    folder = file.parent / 'run' / 'now' / 'vis_data'
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'scalars.json').write_bytes(file.read_bytes())
+    return repr(validations_of(file.parent / 'run'))
+
+
+def write_sola(file: Path) -> None:
+    torch.save({'state_dict': SoLa(4, hidden_channels=3).state_dict()}, file)
+
+
+def read_sola(file: Path) -> Any:
+    weights = read_sola_weights(file)
+    assert all(value.isfinite().all() for value in weights.values())
+    return {key: value.tolist() for key, value in weights.items()}
+
+
+def write_tem(file: Path) -> None:
+    edges = np.arange(5) / 4
+    rows = np.column_stack([np.full((4, 3), 0.5), edges[:-1], edges[1:]])
+    header = 'action,start,end,tmin,tmax'
+    np.savetxt(file, rows, header=header, delimiter=',', comments='')
+
+
+def read_tem(file: Path) -> Any:
+    folders = (file.parent, file.parent / 'proposals', file.parent / 'features')
+    ProposalGeneration(*folders, {'temporal_scale': 4}, {})._check_tem_results(file)
+    return file.read_bytes()
+
+
 def json_of(content: object) -> Callable[[Path], object]:
     return lambda path: path.write_text(json.dumps(content))
 
@@ -137,6 +199,29 @@ KINDS = {
     'mkv': Kind('a.mkv', lambda p: write_video(p, 20), read_video, VideoError),
     'list of videos': Kind(
         'a.txt', lambda p: p.write_text('b.mp4\nsub/c.mp4 3\n'), find_videos, VideoError
+    ),
+    'results': Kind('a.json', json_of(RESULTS), read_results_of, SubmissionError),
+    'proposals': Kind('a.json', json_of(RESULTS), read_proposals, ProposalFileError),
+    'class scores': Kind(
+        'a.json', json_of(CLASS_SCORES), lambda p: ClassScores(str(p)).classes, ClassScoreError
+    ),
+    'export manifest': Kind(
+        'sola_export.json',
+        json_of({'format': 'npy', 'videos': ['a']}),
+        lambda p: read_manifest(p, ExportError),
+        ExportError,
+    ),
+    'log': Kind('scalars.json', write_log, read_log, FileNotFoundError),
+    'SoLa checkpoint': Kind('a.pth', write_sola, read_sola, CheckpointError),
+    'table of segments': Kind(
+        'a.csv',
+        lambda p: p.write_text('video,start,end,label\na,1.5,00:04,jump\nb,2,3,run\n'),
+        read_segment_csv,
+        AnnotationError,
+    ),
+    'TEM results': Kind('a.csv', write_tem, read_tem, ProposalError),
+    'annotations for BSN': Kind(
+        'a.json', json_of({'v_a': ANNOTATED}), lambda p: load_videos(str(p)), ProposalError
     ),
     'facts of a video': Kind(
         'a.json',
@@ -216,7 +301,8 @@ def test_a_damaged_file_is_read_or_named(tmp_path, name, request):
             assert first == again, f'seed {seed}: read twice, it differs'
         except kind.error as error:
             outcomes['refused'] += 1
-            assert kind.file in str(error), f'seed {seed}: the message does not name the file'
+            where = 'run' if name == 'log' else kind.file
+            assert where in str(error), f'seed {seed}: the message does not name the file'
         except Exception as error:
             raise AssertionError(f'seed {seed}: {type(error).__name__}: {error}') from error
     assert outcomes['refused'], outcomes

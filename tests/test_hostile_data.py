@@ -23,7 +23,7 @@ from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.localization_transforms import LoadSnippetProposals
 from mmsola.evaluation.submission import read_submission
-from mmsola.file_names import leads_out
+from mmsola.files.file_names import leads_out
 from mmsola.models.checkpoint_file import CheckpointError, the_one_file
 from mmsola.models.necks import SoLa
 

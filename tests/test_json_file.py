@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmsola.json_file import is_number, is_positive, read_json, read_json_object
+from mmsola.files.json_file import is_number, is_positive, read_json, read_json_object
 
 
 class OwnError(ValueError):

@@ -19,7 +19,7 @@ from mmsola.apis.extraction import MANIFEST, ExtractionError, extract_features
 from mmsola.atomic import disk_faults_named, remove_partials, replacing
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
-from mmsola.folder_lock import only_writer
+from mmsola.files.folder_lock import only_writer
 from mmsola.models.necks import SoLa
 
 CHANNELS = 4
@@ -230,7 +230,7 @@ def test_a_damaged_manifest_is_named(extracted, tmp_path, store, neck, content):
 def hold(folder: Path) -> subprocess.Popen:
     """Another process that writes to a folder until it is ended."""
     script = (
-        'import pathlib, sys, time\nfrom mmsola.folder_lock import only_writer\n'
+        'import pathlib, sys, time\nfrom mmsola.files.folder_lock import only_writer\n'
         'with only_writer(pathlib.Path(sys.argv[1]), ValueError, "export"):\n'
         '    print("held", flush=True)\n    time.sleep(60)\n'
     )

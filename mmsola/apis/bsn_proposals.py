@@ -15,9 +15,9 @@ from mmaction.models.localizers.utils import generate_bsp_feature, generate_cand
 from mmengine.config import Config
 from tqdm import tqdm
 
-from mmsola.apis.manifest import check_names
 from mmsola.atomic import replacing
-from mmsola.json_file import read_json_object
+from mmsola.files.file_names import leads_out
+from mmsola.files.json_file import read_json_object
 
 _NEEDED = ('duration_second', 'duration_frame', 'feature_frame', 'annotations')
 _HEADER = 'tmin,tmax,tmin_score,tmax_score,score,match_iou,match_ioa'
@@ -167,8 +167,9 @@ def load_videos(ann_file: str) -> list[dict]:
     if not Path(ann_file).is_file():
         raise ProposalError(f'{ann_file}: no such annotation file; correct it in the config.')
     content = read_json_object(ann_file, ProposalError, 'annotations as MMAction2 prepares them')
-    check_names(content, Path(ann_file).parent, ProposalError)
     for name, entry in content.items():
+        if leads_out(name):
+            raise ProposalError(f'{ann_file}: the name of video {name!r} leads out of its folder.')
         lacking = [key for key in _NEEDED if not isinstance(entry, dict) or key not in entry]
         if lacking:
             raise ProposalError(

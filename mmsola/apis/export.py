@@ -27,7 +27,7 @@ from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.untrimmed_videos import named
-from mmsola.folder_lock import only_writer
+from mmsola.files.folder_lock import only_writer
 from mmsola.models.necks import SoLa
 from mmsola.version import __version__
 

@@ -28,8 +28,8 @@ from mmsola.datasets.untrimmed_videos import named, say
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
 from mmsola.datasets.videos.video_facts import VideoFacts, read_facts
-from mmsola.folder_lock import only_writer
-from mmsola.json_file import is_positive
+from mmsola.files.folder_lock import only_writer
+from mmsola.files.json_file import is_positive
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.version import __version__
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mmsola.atomic import replacing
-from mmsola.file_names import leads_out
-from mmsola.json_file import read_json_object
+from mmsola.files.file_names import leads_out
+from mmsola.files.json_file import read_json_object
 
 _SHOWN = 120  # letters of a setting that a message shows
 

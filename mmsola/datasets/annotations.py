@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmsola.file_names import leads_out
-from mmsola.json_file import is_number, read_json
+from mmsola.files.file_names import leads_out
+from mmsola.files.json_file import is_number, read_json
 
 # Seconds. Durations and segment ends were rounded by different hands: less than this is no overlap.
 ROUNDING_SEC = 1e-3

@@ -8,7 +8,7 @@ import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from mmsola.result_file import read_results
+from mmsola.files.result_file import read_results
 
 ROUNDING = 1e-9  # of shares, computed from seconds
 

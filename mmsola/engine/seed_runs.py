@@ -20,7 +20,7 @@ from mmengine.config import Config
 
 from mmsola.atomic import replacing
 from mmsola.evaluation.seeds import validations_of
-from mmsola.json_file import is_number, read_json_object
+from mmsola.files.json_file import is_number, read_json_object
 
 TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
 _STOP_SEC = 5  # for a training to clean up before it is killed

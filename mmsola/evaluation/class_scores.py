@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsola.json_file import read_json_object
+from mmsola.files.json_file import read_json_object
 
 
 class ClassScoreError(ValueError):

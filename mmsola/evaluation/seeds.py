@@ -10,7 +10,7 @@ import numpy as np
 
 from mmsola.evaluation.linear_probe import REFERENCES
 from mmsola.evaluation.paired import paired_difference
-from mmsola.json_file import is_number
+from mmsola.files.json_file import is_number
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
 from mmsola.evaluation.detection_map import LabelledSegments
-from mmsola.result_file import read_results
+from mmsola.files.result_file import read_results
 
 
 class SubmissionError(ValueError):

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.feature_errors import FeatureError, dtype_error, feature_error
 from mmsola.datasets.features.open_container import open_container
-from mmsola.file_names import leads_out
+from mmsola.files.file_names import leads_out
 
 __all__ = ['FeatureError', 'FeatureStore']
 

@@ -17,7 +17,7 @@ from mmsola.atomic import replacing
 from mmsola.datasets.annotations import Segment
 from mmsola.datasets.generated.moving_shapes import draw_look, draw_scene, render_frames
 from mmsola.datasets.generated.shape_actions import CLASSES, Action
-from mmsola.json_file import read_json_object
+from mmsola.files.json_file import read_json_object
 
 # Scenes of a subset; none is in both.
 NUM_SUBJECTS = 12

@@ -112,7 +112,9 @@ def parse_time(text: str, comma_is_point: bool = False) -> float:
     if clock is not None:
         hours, minutes, seconds = clock.groups()
         if float(seconds) < 60 and (hours is None or int(minutes) < 60):
-            return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
+            time_sec = 3600 * float(hours or 0) + 60 * float(minutes) + float(seconds)
+            if time_sec < math.inf:
+                return time_sec
     else:
         try:
             if 0 <= float(number) < math.inf:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from mmsola.json_file import is_positive, read_json_object
+from mmsola.files.json_file import is_positive, read_json_object
 
 
 @dataclass(frozen=True)

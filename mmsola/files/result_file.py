@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmsola.json_file import read_json_object
+from mmsola.files.json_file import read_json_object
 
 _LAYOUT = '{"results": {video: [{"segment": [start, end], "score": ..., "label": ...}]}}'
 
