@@ -26,6 +26,7 @@ from mmsola.evaluation.submission import read_submission
 from mmsola.files.file_names import leads_out
 from mmsola.models.checkpoint_file import CheckpointError, the_one_file
 from mmsola.models.necks import SoLa
+from mmsola.models.necks.sola_checkpoint import read_sola_weights
 
 PLAIN = {
     'type': 'Recognizer3D',
@@ -100,9 +101,11 @@ def test_a_checkpoint_of_an_address_is_not_unpickled(tmp_path, monkeypatch):
     assert not marker.exists()
 
 
-def test_an_address_is_no_checkpoint_file():
+@pytest.mark.parametrize('kind', [str, Path])
+@pytest.mark.parametrize('use', [the_one_file, read_sola_weights, SoLa.from_checkpoint])
+def test_an_address_is_no_checkpoint_file(use, kind):
     with pytest.raises(CheckpointError, match='https://example.org/a.pth: .*\n.*\n.*download it'):
-        the_one_file('https://example.org/a.pth')
+        use(kind('https://example.org/a.pth'))
 
 
 @pytest.mark.parametrize('name', OUTSIDE)

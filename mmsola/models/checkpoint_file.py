@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_ADDRESS = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):/')  # two letters or more: C:/ is a drive
 _NAMED = 5  # weights that a message names before it only counts
 
 
@@ -23,11 +25,7 @@ def the_one_file(checkpoint: str | Path) -> Path:
     Raises:
         CheckpointError: The pattern matches none or several, or it is an address.
     """
-    if '://' in str(checkpoint):
-        raise CheckpointError(
-            f'{checkpoint}: is not a file but an address\n  expected: a checkpoint file\n'
-            '  fix: download it first, and name the file'
-        )
+    refuse_address(checkpoint)
     path = Path(checkpoint)
     if path.exists() or not glob.has_magic(str(checkpoint)):
         return path
@@ -40,12 +38,28 @@ def the_one_file(checkpoint: str | Path) -> Path:
     return Path(matching[0])
 
 
+def refuse_address(checkpoint: str | Path) -> None:
+    """Say "download it first" where a file is needed.
+
+    Raises:
+        CheckpointError: It is an address such as ``https://host/a.pth``.
+    """
+    address = _ADDRESS.match(str(checkpoint))  # of which a Path has lost a slash
+    if address:
+        rest = str(checkpoint)[address.end() :].lstrip('/')
+        raise CheckpointError(
+            f'{address[1]}://{rest}: is not a file but an address\n  expected: a checkpoint file\n'
+            '  fix: download it first, and name the file'
+        )
+
+
 def read_checkpoint(path: Path) -> Any:
     """What a file of ``torch.save`` holds; no pickled code is run.
 
     Raises:
         CheckpointError: The file is missing, damaged, or holds other objects than weights.
     """
+    refuse_address(path)
     if not path.is_file():
         raise CheckpointError(f'{path}: no such checkpoint file.')
     try:
