@@ -4,6 +4,7 @@ import json
 import pickle
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -30,7 +31,11 @@ from mmsola.models.necks.sola_checkpoint import read_sola_weights
 
 PLAIN = {
     'type': 'Recognizer3D',
-    'backbone': {'type': 'ResNet3d', 'depth': 18, 'norm_cfg': {'type': 'BN3d'}},
+    'backbone': {
+        'type': 'ResNet3dSlowFast',
+        'norm_cfg': {'type': 'BN3d'},
+        'slow_pathway': {'type': 'resnet3d', 'depth': 18},
+    },
     'cls_head': {'type': 'TSNHead', 'consensus': {'type': 'AvgConsensus', 'dim': 1}},
     'data_preprocessor': {'type': 'ActionDataPreprocessor', '_scope_': 'mmaction'},
 }
@@ -46,6 +51,7 @@ def test_a_config_of_registered_modules_is_plain():
     ('where', 'value'),
     [
         ('backbone', {'type': 'os.system', 'command': 'true'}),
+        ('backbone', {'type': 'resnet3d'}),
         ('backbone', {'type': 'this'}),  # a module that is imported, and prints
         ('backbone', {'type': 'mmaction.models.ResNet3d'}),
         ('backbone', {'type': ['os.system']}),
@@ -456,3 +462,34 @@ def test_a_damaged_cache_of_checks_is_not_used(tmp_path, content):
     assert check_cache.load(settings)
     Path(check_cache._file(settings)).write_bytes(content)
     assert check_cache.load(settings) == {}
+
+
+def test_archives_that_unpack_to_more_than_they_are_are_refused(tmp_path):
+    (tmp_path / 'features').mkdir()
+    torch.save(torch.zeros(1000, 1000), tmp_path / 'plain.pt')
+    torch.save({'state_dict': sola_weights()}, tmp_path / 'plain.pth')
+    for plain, packed in (('plain.pt', 'features/a.pt'), ('plain.pth', 'packed.pth')):
+        with (
+            zipfile.ZipFile(tmp_path / plain) as source,
+            zipfile.ZipFile(tmp_path / packed, 'w', zipfile.ZIP_DEFLATED) as target,
+        ):
+            for name in source.namelist():
+                target.writestr(name, source.read(name))
+    assert (tmp_path / 'features' / 'a.pt').stat().st_size < 20_000
+    for use in ('read', 'shape'):
+        with pytest.raises(FeatureError, match=r'a\.pt.*is compressed'):
+            getattr(FeatureStore(tmp_path / 'features'), use)('a')
+    SoLa.from_checkpoint(tmp_path / 'plain.pth')
+    with pytest.raises(CheckpointError, match=r'packed\.pth: .* is compressed'):
+        SoLa.from_checkpoint(tmp_path / 'packed.pth')
+
+
+def test_a_chunk_larger_than_its_entry_is_not_read(tmp_path):
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        file.create_dataset(
+            'a', data=np.ones((3, 2), 'f4'), maxshape=(None, 2), chunks=(1 << 26, 2),
+            compression='gzip',
+        )  # fmt: skip
+    assert (tmp_path / 'a.h5').stat().st_size < 1 << 20
+    with pytest.raises(FeatureError, match='claims 536870912 bytes'):
+        FeatureStore(tmp_path / 'a.h5').read('a')

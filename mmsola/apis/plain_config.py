@@ -10,8 +10,12 @@ from mmaction.utils import register_all_modules
 from mmengine.registry import Registry
 
 _PLAIN_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
-# MMAction2 compares these itself and never looks them up in a registry.
-_NOT_REGISTERED = {'AvgConsensus'}
+# MMAction2 compares these itself, in the settings of these keys, and looks them up in no registry.
+_NOT_REGISTERED = {
+    'consensus': 'AvgConsensus',
+    'slow_pathway': 'resnet3d',
+    'fast_pathway': 'resnet3d',
+}
 _SCOPES = {'mmaction', 'mmengine', 'mmcv'}
 # What would import a module or load a file of the author's choice.
 _REFUSED_KEYS = ('custom_imports', '_base_', 'pretrained', 'init_cfg', 'checkpoint', 'load_from')
@@ -57,7 +61,8 @@ def _check(value: Any, where: str) -> None:
     for key, item in value.items():
         here = f'{where}.{key}'
         if key == 'type':
-            if not _is_registered(item):
+            parent = where.rpartition('.')[2]
+            if _NOT_REGISTERED.get(parent, '') != item and not _is_registered(item):
                 raise _error(here, item, 'the plain name of a registered module')
         elif key == '_scope_':
             if item not in _SCOPES:
@@ -71,8 +76,6 @@ def _check(value: Any, where: str) -> None:
 def _is_registered(name: Any) -> bool:
     if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
         return False
-    if name in _NOT_REGISTERED:
-        return True
     for start in (MODELS, TRANSFORMS):
         registry: Registry | None = start
         while registry is not None:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmsola.files.torch_archive import packed_entries
+
 _ADDRESS = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):/')  # two letters or more: C:/ is a drive
 _NAMED = 5  # weights that a message names before it only counts
 
@@ -62,6 +64,12 @@ def read_checkpoint(path: Path) -> Any:
     refuse_address(path)
     if not path.is_file():
         raise CheckpointError(f'{path}: no such checkpoint file.')
+    packed = packed_entries(path)
+    if packed:
+        raise CheckpointError(
+            f'{path}: {packed[0]!r} in it is compressed\n  expected: a file as torch.save '
+            'writes it\n  fix: do not trust it, or load and save it again with PyTorch'
+        )
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # PyTorch meets damaged bytes with whatever Python raises

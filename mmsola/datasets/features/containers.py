@@ -27,6 +27,7 @@ from mmsola.datasets.features.feature_errors import (
 )
 from mmsola.datasets.features.feature_files import files_by_suffix
 from mmsola.datasets.features.npy_file import map_npy, npy_header
+from mmsola.files.torch_archive import packed_entries
 
 
 class Container:
@@ -181,6 +182,8 @@ class PtFolder(Folder):
         with self.opened(key) as stream:
             # Files of torch < 1.6 are no zip archives and cannot be mapped.
             is_archive = stream.read(4) == b'PK\x03\x04'
+        if is_archive and packed_entries(path):
+            raise truncated_error(path, f'{packed_entries(path)[0]!r} in it is compressed')
         try:
             content = torch.load(path, map_location='cpu', mmap=is_archive, weights_only=True)
         except pickle.UnpicklingError as error:

@@ -153,6 +153,9 @@ class Hdf5File(Container):
         # chunks at the edge are stored whole, so more may be stored than is claimed
         plain = claimed if is_packed or stored >= claimed else stored
         check_size(self.path(key), shape, dtype, plain, stored)
+        if created.get_layout() == h5py.h5d.CHUNKED:  # a chunk is read whole
+            chunk = created.get_chunk()
+            check_size(self.path(key), chunk, dtype, math.prod(chunk) * dtype.itemsize, stored)
 
     def _other_file(self, key: str, found: str) -> FeatureError:
         return feature_error(
