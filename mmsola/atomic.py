@@ -25,6 +25,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:  # a write does not know where it was
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

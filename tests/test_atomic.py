@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -47,6 +48,17 @@ def test_writing_nothing_is_an_error_that_leaves_the_old_file(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / 'a.txt'):
         pass
     assert content_of(tmp_path) == {'a.txt': 'old'}
+
+
+def test_a_full_disk_names_the_file_that_had_no_place(tmp_path):
+    with pytest.raises(OSError, match='a.txt') as raised, replacing(tmp_path / 'a.txt'):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    assert raised.value.filename == str(tmp_path / 'a.txt')
+
+
+def test_an_error_that_is_not_the_disks_keeps_its_message(tmp_path):
+    with pytest.raises(OSError, match='^not a video$'), replacing(tmp_path / 'a.txt'):
+        raise OSError('not a video')
 
 
 def test_missing_folders_are_made(tmp_path):
