@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 
 _PARTIAL = '.partial-'
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SHORT_WRITE = re.compile(r'\d+ requested and \d+ written')
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -26,8 +28,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except OSError as error:
-        if error.errno in _FULL and error.filename is None:  # a write does not know where it was
-            error.filename = str(path)
+        # a write does not know its file, and NumPy's not even that the disk is full
+        if _SHORT_WRITE.fullmatch(str(error)) or (error.errno in _FULL and not error.filename):
+            number = error.errno or errno.ENOSPC
+            raise OSError(number, os.strerror(number), str(path)) from error
         raise
     finally:
         partial.unlink(missing_ok=True)

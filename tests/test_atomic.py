@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -50,10 +52,28 @@ def test_writing_nothing_is_an_error_that_leaves_the_old_file(tmp_path):
     assert content_of(tmp_path) == {'a.txt': 'old'}
 
 
-def test_a_full_disk_names_the_file_that_had_no_place(tmp_path):
+@pytest.mark.parametrize('bare', ['No space left on device', ''])
+def test_a_full_disk_names_the_file_that_had_no_place(tmp_path, bare):
     with pytest.raises(OSError, match='a.txt') as raised, replacing(tmp_path / 'a.txt'):
-        raise OSError(errno.ENOSPC, 'No space left on device')
+        raise OSError(errno.ENOSPC, bare)
     assert raised.value.filename == str(tmp_path / 'a.txt')
+
+
+def test_a_disk_that_is_full_for_numpy_is_full(tmp_path):
+    """NumPy says how much it wrote, and neither where nor why; a limit stands for a full disk."""
+    program = (
+        'import resource, sys, numpy as np\n'
+        'from mmsola.atomic import is_disk_fault, replacing\n'
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n'
+        'try:\n'
+        f'    with replacing({str(tmp_path / "a.npy")!r}) as partial:\n'
+        '        np.save(partial, np.zeros(10_000))\n'
+        'except OSError as error:\n'
+        '    sys.exit(f"{is_disk_fault(error)} {error.filename}")\n'
+    )
+    ended = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert ended.stderr.strip() == f'True {tmp_path / "a.npy"}'
+    assert content_of(tmp_path) == {}
 
 
 def test_an_error_that_is_not_the_disks_keeps_its_message(tmp_path):

@@ -203,7 +203,8 @@ class LocalizationInferencer(BaseInferencer):
             facts, failed, scores = self._encode(videos, features, dataset_cfg)
         for name in paths.keys() - videos.keys():
             array, facts[name] = read_features(paths[name], dataset_cfg)
-            np.save(features / f'{name}.npy', array)
+            with replacing(features / f'{name}.npy') as partial:
+                np.save(partial, array)
         if not facts:
             raise InferenceError(
                 'none of the inputs can be used:\n'
@@ -375,7 +376,8 @@ class LocalizationInferencer(BaseInferencer):
                     sampling.stride, sampling.window_frames, facts[name]['fps']
                 ).centres_sec(len(array))
                 scores[name] = (centres_sec, of_classes, self._class_names)
-            np.save(features / f'{name}.npy', array)
+            with replacing(features / f'{name}.npy') as partial:
+                np.save(partial, array)
         return facts, total['failed'], scores
 
     def _encoder_of_videos(self, dataset_cfg: ConfigDict) -> tuple[SnippetEncoder, float | None]:
