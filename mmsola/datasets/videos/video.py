@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +20,10 @@ _LOST_SEC = 0.5
 
 # What no video has, but a damaged or hostile file may claim: it would fill the memory.
 _MOST_FRAMES = 20_000_000  # nine days of 25 a second
+# Titles and the like need not be text. PyAV 19 ignores by itself what is none.
+_OPEN_OPTIONS: dict[str, Any] = (
+    {} if int(av.__version__.split('.')[0]) >= 19 else {'metadata_errors': 'ignore'}
+)
 _MOST_PIXELS = 1 << 27  # 16K
 
 
@@ -190,7 +195,7 @@ class Video:
         return ticks, int(ticks[-1]) + last_length, tick_sec
 
     def _opened(self) -> av.container.InputContainer:
-        return av.open(self.path, metadata_errors='ignore')
+        return av.open(self.path, **_OPEN_OPTIONS)
 
     def _error(self, found: str, fix: str = '') -> VideoError:
         fix = fix or 'copy, download or record it again, or encode it anew with ffmpeg'
