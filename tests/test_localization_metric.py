@@ -202,7 +202,44 @@ def test_without_labels_all_segments_are_one_class():
     expected = measure(one, labelled)
     assert measured(truth, found) == expected
     assert measure(truth, labelled, class_agnostic=True) == expected
-    assert measure(truth, labelled)['mAP'] == 0  # no annotated class is called x
+
+
+def test_labels_that_no_annotation_has_are_no_figure():
+    truth, found = random_videos(np.random.default_rng(4), 6, (1, 4), 20)
+    labelled = [result(name, rows, ['x'] * len(rows)) for name, rows in found.items()]
+    with pytest.raises(ValueError, match="found 'x', expected 'class 0'"):
+        measure(truth, labelled)
+
+
+def test_some_labels_that_no_annotation_has_are_counted(log_lines):
+    truth = {'a': (np.array([[0.0, 10.0]]), ['run'])}
+    figures = measure(truth, [result('a', [[0, 10, 0.9], [0, 9, 0.8]], ['run', 'x'])])
+    assert figures['mAP'] == 100
+    assert any(
+        '1 of 2 classes of detections are not in the ground truth: x' in line for line in log_lines
+    )
+
+
+@pytest.mark.parametrize('max_proposals', [50, 150, 200])
+def test_recall_is_measured_at_the_number_that_its_name_says(max_proposals):
+    """Also where the grid of the AUC has no such number."""
+    found = np.array([[20 * i, 20 * i + 10, 1 - i / 1000] for i in range(200)], float)
+    truth = {'a': (found[:40, :2], ['x'] * 40)}
+    figures = measured(truth, {'a': found}, max_proposals=max_proposals)
+    expected = {1: 2.5, 5: 12.5, 10: 25.0, 50: 100.0, 100: 100.0}
+    for number, value in expected.items():
+        if number <= max_proposals:
+            assert figures[f'AR@{number}'] == pytest.approx(value)
+        else:
+            assert f'AR@{number}' not in figures
+
+
+def test_a_number_above_the_greatest_is_refused():
+    with pytest.raises(ValueError, match='max_proposals=50'):
+        METRICS.build(dict(type='LocalizationMetric', max_proposals=50, average_numbers=(1, 100)))
+    segments = {'a': np.array([[0.0, 10.0]])}
+    with pytest.raises(ValueError, match='up to 50'):
+        average_recall(segments, {}, max_avg_proposals=50).at(51)
 
 
 # --- class scores ---------------------------------------------------------------------------------
@@ -381,6 +418,82 @@ def test_ground_truth_of_a_file_equals_that_of_the_samples(tmp_path):
     (tmp_path / 'anno.json').write_text(json.dumps(database))
     from_file = measured(truth, found, ann_file=str(tmp_path / 'anno.json'))
     assert from_file == pytest.approx(measured(truth, found))
+
+
+def printed_by_the_tool(folder, *options):
+    tool = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
+    command = [sys.executable, str(tool), 'out.json', 'anno.json', *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {line[0]: float(line[1]) for line in lines if len(line) == 2 and line[0][0] in 'Am'}
+
+
+WRITTEN = {
+    'proposals': (None, {}, []),
+    'prefix': (None, {'strip_prefix': '0_'}, ['--strip-prefix', '0_']),
+    'labels': (['class 0', 'class 1'], {}, []),
+    'some labels': (['class 0', ''], {}, []),
+    'class agnostic': (['class 0', 'class 1'], {'class_agnostic': True}, ['--class-agnostic']),
+    'many': (None, {'max_proposals': 150}, ['--max-proposals', '150']),
+    'few': (None, {'max_proposals': 7}, ['--max-proposals', '7']),
+    'numbers': (None, {'average_numbers': (3, 33)}, ['--average-numbers', '3', '33']),
+    'thresholds': (
+        None,
+        {'tiou_thresholds': [0.3, 0.4], 'map_tiou_thresholds': [0.6, 0.7]},
+        ['--tious', '0.3', '0.4', '0.1', '--map-tious', '0.6', '0.7', '0.1'],
+    ),
+    'per class': (['class 0', 'class 1'], {'per_class': True}, ['--per-class']),
+    'class scores': (None, {'class_scores': {'top_k': 1}}, []),
+    'two classes a proposal': (None, {'class_scores': {'top_k': 2, 'multiply': True}}, []),
+}
+
+
+@pytest.mark.parametrize('kind', WRITTEN)
+def test_what_is_written_measures_the_same_when_it_is_read(kind, tmp_path):
+    labels, settings, options = WRITTEN[kind]
+    rng = np.random.default_rng(5)
+    truth, found = random_videos(rng, 6, (1, 5), (5, 120))
+    settings = dict(settings)
+    if 'class_scores' in settings:
+        scores = {n: {f'class {k}': float(rng.random()) for k in range(3)} for n in truth}
+        path = score_file(tmp_path, {'results': scores})
+        settings['class_scores'] = dict(file=str(path), **settings['class_scores'])
+    results = [
+        result(name, rows, labels and [labels[i % 2] for i in range(len(rows))])
+        for name, rows in found.items()
+    ]
+    figures = measure(truth, results, out_file=str(tmp_path / 'out.json'), **settings)
+    entries = {
+        name: {
+            'duration': 100,
+            'annotations': [{'segment': list(s), 'label': c} for s, c in zip(*truth[name])],
+        }
+        for name in truth
+    }
+    (tmp_path / 'anno.json').write_text(json.dumps(entries))
+    printed = printed_by_the_tool(tmp_path, *options)
+    expected = {key: value for key, value in figures.items() if 'class' not in key}
+    assert printed == {key: pytest.approx(value, abs=0.006) for key, value in expected.items()}
+    assert figures['mAP'] > 0
+
+
+@pytest.mark.parametrize('options', [[], ['--subset', 'validation']])
+def test_a_video_list_is_all_that_counts(options, tmp_path):
+    measured(SCORED, FOUND, out_file=str(tmp_path / 'out.json'))
+    entries = {
+        name: {'duration': 20, 'annotations': [{'segment': list(s), 'label': 'x'} for s in rows]}
+        for name, (rows, _) in SCORED.items()
+    }
+    (tmp_path / 'anno.json').write_text(json.dumps(entries))
+    (tmp_path / 'list.csv').write_text('video,subset\nv_one,validation\n')
+    tool = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
+    command = [sys.executable, str(tool), 'out.json', 'anno.json', '--video-list', 'list.csv']
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
+    assert '1 videos' in done.stdout, done.stderr
+    (tmp_path / 'list.csv').write_text('name\nv_one\n')
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith('list.csv: has no column')
 
 
 def test_the_command_line_prints_what_the_metric_says(tmp_path):

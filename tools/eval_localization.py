@@ -6,6 +6,7 @@ python tools/eval_localization.py results.json thumos14.json --subset test --map
 
 import argparse
 import csv
+import sys
 
 import numpy as np
 
@@ -25,7 +26,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('ann_file', help='annotation file')
     parser.add_argument('--subset', nargs='+', help='subsets of the annotation file')
     parser.add_argument(
-        '--video-list', help='csv with columns video and subset; only videos of --subset count'
+        '--video-list',
+        help='csv with columns video and subset; only its videos (of --subset, if given) count',
     )
     parser.add_argument(
         '--map-tious',
@@ -35,6 +37,21 @@ def parse_args() -> argparse.Namespace:
         metavar=('FIRST', 'LAST', 'STEP'),
         help='tIoU grid of mAP, default 0.5 0.95 0.05',
     )
+    parser.add_argument(
+        '--tious',
+        nargs=3,
+        type=float,
+        default=(0.5, 0.95, 0.05),
+        metavar=('FIRST', 'LAST', 'STEP'),
+        help='tIoU grid of AR and AUC, default 0.5 0.95 0.05',
+    )
+    parser.add_argument(
+        '--max-proposals', type=int, default=100, help='of a video, the greatest AN; default 100'
+    )
+    parser.add_argument('--average-numbers', nargs='+', type=int, help='AN at which AR is printed')
+    parser.add_argument(
+        '--strip-prefix', default='v_', help='what the names in RESULTS lack, default v_'
+    )
     parser.add_argument('--class-scores', help='json of video-level class scores')
     parser.add_argument('--top-k', type=int, default=1, help='classes a proposal gets')
     parser.add_argument('--multiply', action='store_true', help='multiply with the class score')
@@ -43,12 +60,32 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def grid(first: float, last: float, step: float) -> list[float]:
+    return np.arange(first, last + step / 2, step).round(6).tolist()
+
+
+def read_video_list(file: str, subsets: list[str] | None) -> set[str]:
+    """Names of the videos, of these subsets or of all."""
+    with open(file, newline='', encoding='utf-8-sig') as stream:
+        rows = csv.DictReader(stream)
+        lacking = {'video', *(['subset'] if subsets else [])} - set(rows.fieldnames or ())
+        if lacking:
+            sys.exit(
+                f'{file}: has no column {", ".join(sorted(lacking))}'
+                '\n  expected: a csv whose first line is video,subset'
+                '\n  fix: add the column'
+            )
+        return {row['video'] for row in rows if not subsets or row['subset'] in subsets}
+
+
 def main() -> None:
     args = parse_args()
-    first, last, step = args.map_tious
     scores = dict(file=args.class_scores, top_k=args.top_k, multiply=args.multiply)
     metric = LocalizationMetric(
-        map_tiou_thresholds=np.arange(first, last + step / 2, step).round(6).tolist(),
+        tiou_thresholds=grid(*args.tious),
+        map_tiou_thresholds=grid(*args.map_tious),
+        average_numbers=args.average_numbers,
+        max_proposals=args.max_proposals,
         class_scores=scores if args.class_scores else None,
         class_agnostic=args.class_agnostic,
         per_class=args.per_class,
@@ -61,12 +98,17 @@ def main() -> None:
         if annotated is not None:
             truth[record.name] = annotated
     if args.video_list:
-        with open(args.video_list, newline='', encoding='utf-8') as file:
-            listed = {row['video'] for row in csv.DictReader(file) if row['subset'] in args.subset}
+        listed = read_video_list(args.video_list, args.subset)
         truth = {name: video for name, video in truth.items() if name in listed}
-    # a submission leaves out ActivityNet's v_
+        if not truth:
+            sys.exit(
+                f'{args.video_list}: none of its {len(listed)} videos is in {args.ann_file}'
+                '\n  expected: names as in the annotation file'
+                '\n  fix: correct the list, or --subset'
+            )
+    prefix = args.strip_prefix
     results = {
-        name if name in truth or f'v_{name}' not in truth else f'v_{name}': video
+        name if name in truth or prefix + name not in truth else prefix + name: video
         for name, video in results.items()
     }
     print(f'{args.results}: {len(truth)} videos of {args.ann_file}')

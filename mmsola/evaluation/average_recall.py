@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +19,26 @@ class AverageRecall:
     Attributes:
         average_numbers: ``(100,)``, AN in hundredths of its greatest value.
         recall: ``(thresholds, 100)``, in [0, 1].
+        recall_at: From any AN ``(N,)`` to its recall ``(thresholds, N)``.
     """
 
     average_numbers: np.ndarray
     recall: np.ndarray
+    recall_at: Callable[[np.ndarray], np.ndarray]
 
     def at(self, average_number: float) -> float:
-        """AR@AN in percent, a mean over tIoU thresholds; the greatest AN there is at most."""
-        reached = int(np.searchsorted(self.average_numbers, average_number - ROUNDING))
-        return 100 * float(self.recall[:, min(reached, len(self.average_numbers) - 1)].mean())
+        """AR@AN in percent, a mean over tIoU thresholds, at just this AN.
+
+        Raises:
+            ValueError: It is not above 0, or above the greatest AN.
+        """
+        greatest = self.average_numbers[-1]
+        if not 0 < average_number <= greatest + ROUNDING:
+            raise ValueError(
+                f'average recall: AN are above 0 and up to {greatest:g}, got {average_number:g}; '
+                'raise max_avg_proposals to go beyond.'
+            )
+        return 100 * float(self.recall_at(np.array([average_number], float)).mean())
 
     @property
     def auc(self) -> float:
@@ -65,27 +76,28 @@ def average_recall(
     videos = [name for name, segments in ground_truth.items() if len(segments)]
     if not videos:
         raise ValueError('average recall: there is no annotated segment in any video.')
-    average_numbers = np.arange(1, 101) / 100 * max_avg_proposals
     total = sum(len(proposals.get(name, ())) for name in videos)
-    # the greatest tIoU that each segment meets among the proposals given, for each AN
-    best = []
     ratio = max_avg_proposals * len(videos) / max(total, 1)
-    given = {
-        name: min(
-            int(len(proposals.get(name, ())) * ratio + ROUNDING), len(proposals.get(name, ()))
-        )
-        for name in videos
-    }
-    share = average_numbers * len(videos) / max(sum(given.values()), 1)
+    # the greatest tIoU that each segment of a video (n) meets among its first proposals (given)
+    best: list[np.ndarray] = []
     for name in videos:
         segments = np.asarray(ground_truth[name], float)[:, :2]
-        if not given[name]:
-            best.append(np.zeros((len(segments), 100)))
-            continue
-        ranked = proposals[name][np.argsort(-proposals[name][:, 2], kind='stable')][: given[name]]
-        so_far = np.maximum.accumulate(temporal_iou(segments, ranked[:, :2]), axis=1)
-        taken = np.minimum((given[name] * share + ROUNDING).astype(int), given[name])
-        best.append(np.where(taken > 0, so_far[:, np.maximum(taken, 1) - 1], 0.0))
-    met = np.concatenate(best)
-    recall = np.stack([(met >= tiou - ROUNDING).mean(axis=0) for tiou in tiou_thresholds])
-    return AverageRecall(average_numbers, recall)
+        found = np.asarray(proposals.get(name, ()), float).reshape(-1, 3)
+        given = min(int(len(found) * ratio + ROUNDING), len(found))
+        ranked = found[np.argsort(-found[:, 2], kind='stable')][:given]
+        best.append(np.maximum.accumulate(temporal_iou(segments, ranked[:, :2]), axis=1))
+    num_given = max(sum(so_far.shape[1] for so_far in best), 1)
+
+    def recall_at(numbers: np.ndarray) -> np.ndarray:
+        share = numbers * len(videos) / num_given
+        met = []
+        for so_far in best:
+            given = so_far.shape[1]
+            taken = np.minimum((given * share + ROUNDING).astype(int), given)
+            none = np.zeros((len(so_far), 1))  # what no proposal meets
+            met.append(np.concatenate([none, so_far], axis=1)[:, taken])
+        overlap = np.concatenate(met)  # (segments, numbers)
+        return np.stack([(overlap >= tiou - ROUNDING).mean(axis=0) for tiou in tiou_thresholds])
+
+    numbers = np.arange(1, 101) / 100 * max_avg_proposals
+    return AverageRecall(numbers, recall_at(numbers), recall_at)

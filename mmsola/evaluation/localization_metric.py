@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from mmsola.evaluation.detection_map import (
 from mmsola.evaluation.submission import write_submission
 from mmsola.models.localizers.proposals import soft_nms
 
+_USUAL_NUMBERS = (1, 5, 10, 50, 100)
+
 
 @METRICS.register_module()
 class LocalizationMetric(BaseMetric):
@@ -32,13 +35,16 @@ class LocalizationMetric(BaseMetric):
     A proposal without a ``label`` becomes detections of the video's best classes where class scores
     are given; else all segments count as one class, and so does every proposal.
 
+    A proposal that stands there with several classes is one proposal for AR and AUC.
+
     Results of one video may come in parts, from windows of it: they are merged by soft-NMS.
 
     Args:
         tiou_thresholds: Of average recall; ActivityNet's 0.5:0.05:0.95.
         map_tiou_thresholds: Of mAP; the same. THUMOS14 takes 0.3:0.1:0.7.
-        average_numbers: AN at which AR is reported.
-        max_proposals: Proposals of a video that count, the best ones, and the greatest AN.
+        average_numbers: AN at which AR is reported; 1, 5, 10, 50 and 100, up to max_proposals.
+        max_proposals: Proposals of a video that count, the best ones, and the greatest AN. The AUC
+            is taken up to it, so it differs with it.
         class_scores: ``dict(file=..., top_k=1, multiply=False)``, a file of video-level scores (see
             :class:`ClassScores`), how many classes a proposal gets, and whether their scores are
             multiplied with the proposal's. The default is MMAction2's ``report_map``.
@@ -52,7 +58,8 @@ class LocalizationMetric(BaseMetric):
 
     Raises:
         ValueError: A result without numbers, or with a reversed segment; no result at all; class
-            scores that fit neither videos nor classes.
+            scores that fit neither videos nor classes; labels of which none is an annotated class;
+            an AN above max_proposals.
     """
 
     default_prefix = 'loc'
@@ -61,7 +68,7 @@ class LocalizationMetric(BaseMetric):
         self,
         tiou_thresholds: Sequence[float] = ACTIVITYNET_GRID,
         map_tiou_thresholds: Sequence[float] = ACTIVITYNET_GRID,
-        average_numbers: Sequence[int] = (1, 5, 10, 50, 100),
+        average_numbers: Sequence[int] | None = None,
         max_proposals: int = 100,
         class_scores: dict | None = None,
         class_agnostic: bool = False,
@@ -90,6 +97,14 @@ class LocalizationMetric(BaseMetric):
             )
         self.tiou_thresholds = tuple(tiou_thresholds)
         self.map_tiou_thresholds = tuple(map_tiou_thresholds)
+        if average_numbers is None:
+            average_numbers = [number for number in _USUAL_NUMBERS if number <= max_proposals]
+        if not all(0 < number <= max_proposals for number in average_numbers):
+            raise ValueError(
+                f'LocalizationMetric: average_numbers are {tuple(average_numbers)}, but of a video '
+                f'max_proposals={max_proposals} count at most; leave out what lies above, or raise '
+                'max_proposals.'
+            )
         self.average_numbers = tuple(average_numbers)
         self.max_proposals = max_proposals
         self.class_agnostic = class_agnostic
@@ -177,7 +192,7 @@ class LocalizationMetric(BaseMetric):
                 30,
             )
             return {}
-        ranked = {name: _with_scores(found) for name, found in proposals.items()}
+        ranked = {name: _each_once(found) for name, found in proposals.items()}
         recall = average_recall(
             {name: truth.segments for name, truth in ground_truth.items()},
             ranked,
@@ -245,9 +260,18 @@ class LocalizationMetric(BaseMetric):
         ground_truth: Mapping[str, LabelledSegments],
         detections: Mapping[str, LabelledSegments],
     ) -> tuple[Mapping[str, LabelledSegments], Mapping[str, LabelledSegments]]:
-        unlabelled = not any(label for found in detections.values() for label in found.labels)
-        if not self.class_agnostic and not unlabelled:
-            return ground_truth, detections
+        # a file of results names what has no label 'action', so these are one and the same
+        found_classes = _classes(detections) - {''}
+        if not self.class_agnostic and found_classes - {CLASS_AGNOSTIC_LABEL}:
+            self._check_classes(found_classes, _classes(ground_truth))
+            return ground_truth, {
+                name: LabelledSegments(
+                    video.segments,
+                    [label or CLASS_AGNOSTIC_LABEL for label in video.labels],
+                    video.scores,
+                )
+                for name, video in detections.items()
+            }
         return tuple(  # type: ignore[return-value]
             {
                 name: LabelledSegments(
@@ -257,6 +281,17 @@ class LocalizationMetric(BaseMetric):
             }
             for videos in (ground_truth, detections)
         )
+
+    def _check_classes(self, found: set[str], annotated: set[str]) -> None:
+        """A figure of detections that cannot be right is no figure."""
+        odd = sorted(found - annotated)
+        if not found & annotated:
+            raise ValueError(
+                f'LocalizationMetric: no detection has a class of the ground truth; found '
+                f'{_few(odd)}, expected {_few(sorted(annotated))}. Name the classes as the '
+                'annotations do, or count all as one with class_agnostic=True.'
+            )
+        _count(odd, len(found), 'classes of detections are not in the ground truth')
 
     def _check_class_scores(self, ground_truth: Mapping[str, LabelledSegments]) -> None:
         assert self.class_scores is not None
@@ -300,9 +335,29 @@ def _by_video(results: list[dict]) -> dict[str, list[dict]]:
     return videos
 
 
-def _with_scores(found: LabelledSegments) -> np.ndarray:
+def _each_once(found: LabelledSegments) -> np.ndarray:
+    """Proposals ``(N, 3)`` of start, end, score: one with several classes is one, by its best."""
     assert found.scores is not None
-    return np.concatenate([found.segments, found.scores[:, None]], axis=1)
+    rows = np.concatenate([found.segments, found.scores[:, None]], axis=1)
+    if len(set(found.labels)) < 2:
+        return rows
+    seen: Counter[tuple] = Counter()
+    best: dict[tuple, int] = {}
+    for i, (start, end, score) in enumerate(rows.tolist()):
+        # the second time of one class it is another proposal
+        key = (start, end, seen[start, end, found.labels[i]])
+        seen[start, end, found.labels[i]] += 1
+        if key not in best or score > rows[best[key], 2]:
+            best[key] = i
+    return rows[list(best.values())]
+
+
+def _classes(videos: Mapping[str, LabelledSegments]) -> set[str]:
+    return {label for video in videos.values() for label in video.labels}
+
+
+def _few(names: Sequence[str]) -> str:
+    return ', '.join(map(repr, names[:5])) + (f' and {len(names) - 5} more' if names[5:] else '')
 
 
 def _count(names: Sequence[str], total: int, what: str) -> None:
