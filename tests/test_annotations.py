@@ -203,7 +203,7 @@ def test_missing_file(tmp_path):
 
 
 def test_binary_file(tmp_path):
-    (tmp_path / 'anno.json').write_bytes(b'\x80\x04\xff\xfe')
+    (tmp_path / 'anno.json').write_bytes(b'\x90\x04\xff\xfe')
     with pytest.raises(AnnotationError, match='(?s)cannot be read as text.*UTF-8'):
         load_annotations(tmp_path / 'anno.json')
 
@@ -211,7 +211,8 @@ def test_binary_file(tmp_path):
 BAD_ENTRIES = [
     (one_video(duration_second=0), 'duration_second is 0.*above 0'),
     (one_video(duration_second=-1), 'duration_second is -1'),
-    (one_video(duration_second='12'), "duration_second is '12'"),
+    (one_video(duration_second='long'), "duration_second is 'long'"),
+    (one_video(duration_second='1_2'), "duration_second is '1_2'"),
     (one_video(duration_second=math.nan), 'duration_second is nan'),
     (one_video(duration_frame=-5), 'duration_frame is -5'),
     (one_video(fps=0), 'fps is 0'),
@@ -219,8 +220,12 @@ BAD_ENTRIES = [
     (one_video(annotations={'segment': [1, 2]}), 'annotations is a dict.*a list of'),
     (one_segment(1, 2, 3), 'segment 0 is not a pair.*two numbers'),
     (one_video(annotations=[{'label': 'jump'}]), 'segment 0 is not a pair'),
-    (one_video(annotations=[[1, 2]]), 'segment 0 is not a pair'),
-    (one_segment('1', '2'), 'segment 0 is not numeric'),
+    (one_video(annotations=[[1, 2, 3]]), 'annotations 0 is .*which of the three is the class'),
+    (one_video(annotations=[[1]]), 'segment 0 is not a pair'),
+    (one_video(timestamps=[[1, 2]], labels=['a', 'b']), 'has 1 timestamps and 2 labels'),
+    (one_video(actions={'1': [2, 3]}), 'actions is a dict'),
+    (one_segment('1', 'two'), 'segment 0 is not numeric'),
+    (one_segment('nan', '2'), 'segment 0 is not numeric'),
     (one_segment(True, 2), 'segment 0 is not numeric'),
     (one_segment(1, None), 'segment 0 is not numeric'),
     (one_video(annotations=[{'segment': [1, 2], 'label': ['x']}]), r"label.*\['x'\]"),
@@ -231,6 +236,97 @@ BAD_ENTRIES = [
 def test_bad_entry(write, content, message):
     with pytest.raises(AnnotationError, match=f"(?s)anno.json: video 'v_x'.*{message}.*fix: "):
         load_annotations(write(content), on_bad_segment='drop')
+
+
+RUN, JUMP = Segment(1.0, 2.5, 'run'), Segment(3.0, 4.0, 'jump')
+LAYOUTS = {
+    'class index first': {'actions': [[7, 1.0, 2.5], [0, 3.0, 4.0]]},
+    'name first': {'annotations': [['run', 1.0, 2.5], ['jump', '3', 4.0]]},
+    'name last': {'segments': [[1.0, 2.5, 'run'], [3.0, 4.0, 'jump']]},
+    'lists beside': {'timestamps': [[1.0, 2.5], [3.0, 4.0]], 'labels': ['run', 'jump']},
+    'lists of pairs': {'segments': [[1.0, 2.5], [3.0, 4.0]], 'label': ['run', 'jump']},
+    'start and end': {
+        'annotations': [
+            {'start': 1.0, 'end': '2.5', 'class': 'run'},
+            {'t_start': 3, 't_end': 4, 'category': 'jump'},
+        ]
+    },
+    'one annotation': {
+        'annotation': [
+            {'segment': ['1.0', '2.5'], 'labels': ['run']},
+            {'timestamp': [3, 4], 'label_name': 'jump'},
+        ]
+    },
+    'label_id alone': {
+        'annotations': [
+            {'segment': [1.0, 2.5], 'label_id': 7},
+            {'segment': [3.0, 4.0], 'label_id': 0},
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_the_layouts_of_public_files(write, layout):
+    entry = {'subset': 'training', 'duration': 10, **LAYOUTS[layout]}
+    (record,) = load_annotations(write({'a': entry}), subset='training').records
+    by_number = layout in ('class index first', 'label_id alone')
+    names = ('7', '0') if by_number else ('run', 'jump')
+    assert record.segments == tuple(
+        Segment(s.start_sec, s.end_sec, name) for s, name in zip((RUN, JUMP), names)
+    )
+
+
+def test_a_segment_of_several_classes_is_one_of_each(write):
+    segments = [{'segment': [1.0, 2.5], 'labels': ['run', 'jump']}]
+    (record,) = load_annotations(write(one_video(annotations=segments))).records
+    assert [segment.label for segment in record.segments] == ['run', 'jump']
+
+
+def test_numbers_may_be_text(write):
+    content = {'v_x': {'duration': '10.0', 'fps': '25', 'annotations': [{'segment': ['8', '1e1']}]}}
+    (record,) = load_annotations(write(content)).records
+    assert (record.duration_sec, record.fps) == (10.0, 25.0)
+    assert record.segments == (Segment(8.0, 10.0, 'action'),)
+
+
+@pytest.mark.parametrize('unknown', [[[1, 2, 3]], [{'from': 1, 'to': 2}], {'1': {'from': 1}}])
+def test_a_field_that_is_not_understood_is_named(write, unknown):
+    content = {name: {'duration': 9.0, 'events': unknown} for name in 'ab'}
+    with pytest.raises(AnnotationError, match=r"(?s)none of its 2 videos.*'events' \(2 videos\)"):
+        load_annotations(write(content))
+
+
+def test_a_file_without_any_segment_is_said(write, log_lines):
+    load_annotations(write({'a': {'duration': 9.0, 'annotations': [], 'tags': ['x']}}))
+    assert any('none of its 1 videos has a segment' in line for line in log_lines)
+
+
+OTHER_KINDS = {
+    'table.csv': ('video,start,end\na,1,2\n', 'a table.*make_annotations.py'),
+    'table.tsv': ('video\tstart\tend\n', 'a table.*make_annotations.py'),
+    'table.json': ('video;start;end\na;1;2\n', 'a table.*make_annotations.py'),
+    'list.txt': ('video_1 1 2\n', 'a text.*make_annotations.py'),
+    'lines.jsonl': ('{"video": "a"}\n{"video": "b"}\n', 'lines of json.*one object'),
+    'lines.json': ('{"video": "a"}\n{"video": "b"}\n', 'lines of json.*one object'),
+    'anno.pkl': ('\x80\x04', 'a pickle.*json.dump'),
+    'anno.json': ('\x80\x04', 'a pickle.*json.dump'),
+}
+
+
+@pytest.mark.parametrize('name', OTHER_KINDS)
+def test_a_file_of_another_kind_says_what_to_call(tmp_path, name):
+    text, message = OTHER_KINDS[name]
+    (tmp_path / name).write_bytes(text.encode('latin-1'))
+    with pytest.raises(AnnotationError, match=f'(?s){name}: is {message}'):
+        load_annotations(tmp_path / name)
+
+
+def test_faults_are_told_apart(write):
+    times = [[3, 3], [4, 3], [5, 2], [20, 30], [1, 2]]
+    segments = [{'segment': pair} for pair in times]
+    annotations = load_annotations(write(one_video(annotations=segments)), on_bad_segment='drop')
+    assert annotations.faults == {'of no length': 1, 'reversed': 2, 'past the end': 1}
 
 
 def test_unknown_subset_names_those_that_occur(write):

@@ -314,3 +314,14 @@ def test_the_command_line_writes_all_or_nothing(write, videos, tmp_path):
     assert good.returncode == 0, good.stderr
     assert good.stdout.startswith('4 videos of 16 s, 2 segments of 1 class')
     assert set(json.loads(out.read_text())['database']) == {'a', 'b', 'd', 'deep/c'}
+
+
+@pytest.mark.parametrize('column', ['type', 'class', 'Action'])
+def test_a_column_that_looks_like_the_label_is_asked_about(tmp_path, column):
+    """Left unused, all segments would be one class."""
+    (tmp_path / 'table.csv').write_text(f'video,start,end,{column}\na,1,2,jump\n')
+    with pytest.raises(AnnotationError, match=f"no column 'label' .is it '{column.lower()}'"):
+        read_segment_csv(tmp_path / 'table.csv')
+    (tmp_path / 'table.csv').write_text(f'video,start,end,{column},label\na,1,2,x,jump\n')
+    (row,) = read_segment_csv(tmp_path / 'table.csv').rows
+    assert row.segment.label == 'jump'

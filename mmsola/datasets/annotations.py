@@ -1,6 +1,7 @@
 """Annotation files of the field, read into one record type.
 
-Two layouts are recognised by their content:
+Two layouts are recognised by their content, and several of the segments within
+(:mod:`mmsola.datasets.segment_layouts`):
 
 * MMAction2's flat json: ``{name: {duration_second, duration_frame, feature_frame, fps, rfps,
   annotations: [{segment: [start, end], label}]}}``
@@ -10,15 +11,25 @@ Two layouts are recognised by their content:
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmengine.logging import print_log
+
+from mmsola.datasets.segment_layouts import (
+    SEGMENT_FIELDS,
+    LayoutFault,
+    segments_of,
+    unread_fields,
+)
+from mmsola.files.file_kind import refuse_other_kinds
 from mmsola.files.file_names import leads_out
-from mmsola.files.json_file import is_number, read_json
+from mmsola.files.json_file import as_number, is_number, read_json
 
 # Seconds. Durations and segment ends were rounded by different hands: less than this is no overlap.
 ROUNDING_SEC = 1e-3
@@ -28,7 +39,7 @@ CLASS_AGNOSTIC_LABEL = 'action'
 
 _DURATION_FIELDS = ('duration_second', 'duration')
 _FRAME_FIELDS = ('duration_frame', 'frame')
-_KNOWN_FIELDS = {*_DURATION_FIELDS, *_FRAME_FIELDS, 'feature_frame', 'annotations', 'subset'}
+_KNOWN_FIELDS = {*_DURATION_FIELDS, *_FRAME_FIELDS, 'feature_frame', *SEGMENT_FIELDS, 'subset'}
 
 
 class AnnotationError(ValueError):
@@ -70,11 +81,15 @@ class VideoRecord:
 
 @dataclass(frozen=True)
 class AnnotationSet:
-    """Records in the order of the file, and a readable line for each segment that was changed."""
+    """Records in the order of the file, and a readable line for each segment that was changed.
+
+    ``faults`` says how often a segment was dropped for what.
+    """
 
     records: tuple[VideoRecord, ...]
     clipped: tuple[str, ...]
     dropped: tuple[str, ...]
+    faults: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def load_annotations(
@@ -87,8 +102,9 @@ def load_annotations(
 
     A segment that runs past the end of its video is clipped to it. One whose times make no sense
     (not finite, negative, empty, reversed, wholly past the end) is bad. A segment without label
-    gets the label ``'action'``. Where not one video of a subset has a segment, as in test subsets,
-    its videos count as not annotated (``segments=None``).
+    gets the label ``'action'``, one with several labels is a segment of each. Numbers may be
+    written as text. Where not one video of a subset has a segment, as in test subsets, its videos
+    count as not annotated (``segments=None``); where the whole file has none, a warning says so.
 
     Args:
         path: The json file.
@@ -99,22 +115,24 @@ def load_annotations(
             or reversed stop it too.
 
     Raises:
-        AnnotationError: The file cannot be read or used as annotations.
+        AnnotationError: The file cannot be read or used as annotations, or no video has a segment,
+            but fields that are not understood look as if they held some.
     """
     if on_bad_segment not in ('stop', 'drop', 'keep'):
         raise ValueError(f"on_bad_segment is {on_bad_segment!r}; expected 'stop', 'drop' or 'keep'")
     file = os.fspath(path)
+    refuse_other_kinds(file, AnnotationError)
     entries = _videos(file, read_json(file, AnnotationError, 'a json annotation file'))
+    _check_that_segments_are_read(file, entries)
     if subset is not None:
         entries = _of_subset(file, entries, [subset] if isinstance(subset, str) else list(subset))
     if group_field is not None:
         _require_field(file, entries, group_field)
 
-    annotated_subsets = {
-        entry.get('subset') for entry in entries.values() if entry.get('annotations')
-    }
+    annotated_subsets = {entry.get('subset') for entry in entries.values() if _has_segments(entry)}
     clipped: list[str] = []
     dropped: list[str] = []
+    faults: Counter[str] = Counter()
     records = []
     for name, entry in entries.items():
         reader = _EntryReader(file, name, entry)
@@ -139,6 +157,7 @@ def load_annotations(
                         None if on_bad_segment == 'keep' else duration_sec,
                         clipped,
                         dropped,
+                        faults,
                         with_empty=on_bad_segment == 'keep',
                     )
                     if is_annotated
@@ -152,7 +171,7 @@ def load_annotations(
             'finite times in seconds, 0 <= start < end, start before the end of the video',
             "correct these segments, or leave them out with on_bad_segment='drop'",
         )
-    return AnnotationSet(tuple(records), tuple(clipped), tuple(dropped))
+    return AnnotationSet(tuple(records), tuple(clipped), tuple(dropped), faults)
 
 
 class _EntryReader:
@@ -166,12 +185,12 @@ class _EntryReader:
     def positive(self, *fields: str) -> float | None:
         """The first of these fields that is there, as a number above zero."""
         for field in fields:
-            value = self.entry.get(field)
+            value = as_number(self.entry.get(field))
             if value is None:
                 continue
             if not is_number(value) or not math.isfinite(value) or value <= 0:
                 raise _error(
-                    f'{self.where}: {field} is {value!r}',
+                    f'{self.where}: {field} is {self.entry[field]!r}',
                     'a number above 0',
                     f'correct {field}, or remove it if it is not known',
                 )
@@ -193,25 +212,28 @@ class _EntryReader:
         duration_sec: float | None,
         clipped: list[str],
         dropped: list[str],
+        faults: Counter[str],
         with_empty: bool,
     ) -> tuple[Segment, ...] | None:
         """Segments inside the video; adds a line to ``clipped`` or ``dropped`` for the others."""
-        annotations = self.entry.get('annotations')
+        try:
+            annotations = segments_of(self.entry)
+        except LayoutFault as layout:
+            raise _error(
+                f'{self.where}: {layout}',
+                'a list of {"segment": [start, end], "label": ...}',
+                layout.fix,
+            ) from layout
         if annotations is None:
             return None
-        if not isinstance(annotations, list):
-            raise _error(
-                f'{self.where}: annotations is a {type(annotations).__name__}',
-                'a list of {"segment": [start, end], "label": ...}',
-                'write the annotations of this video as a list',
-            )
         segments = []
-        for index, annotation in enumerate(annotations):
-            start_sec, end_sec = self._times(index, annotation)
-            label = self._label(index, annotation)
-            fault = _fault(start_sec, end_sec, duration_sec)
-            if fault is not None and not (with_empty and start_sec == end_sec):
-                dropped.append(f'{self.name}: segment [{start_sec:g}, {end_sec:g}] {fault}')
+        for index, (times, labels) in enumerate(annotations):
+            start_sec, end_sec = self._times(index, times)
+            names = [self._label(index, label) for label in labels] or [CLASS_AGNOSTIC_LABEL]
+            fault, in_words = _fault(start_sec, end_sec, duration_sec)
+            if fault and not (with_empty and start_sec == end_sec):
+                dropped.append(f'{self.name}: segment [{start_sec:g}, {end_sec:g}] {in_words}')
+                faults[fault] += 1
                 continue
             if duration_sec is not None and end_sec > duration_sec:
                 if end_sec > duration_sec + ROUNDING_SEC:
@@ -220,26 +242,26 @@ class _EntryReader:
                         f'video, clipped to {duration_sec:.3f} s'
                     )
                 end_sec = duration_sec
-            segments.append(Segment(max(start_sec, 0.0), end_sec, label))
+            start_sec = max(start_sec, 0.0)
+            segments += [Segment(start_sec, end_sec, name) for name in names]
         return tuple(segments)
 
-    def _times(self, index: int, annotation: Any) -> tuple[float, float]:
-        times = annotation.get('segment') if isinstance(annotation, dict) else None
+    def _times(self, index: int, times: Any) -> tuple[float, float]:
         if not isinstance(times, list) or len(times) != 2:
-            raise self._segment_error(f'segment {index} is not a pair', annotation)
-        if not all(is_number(time) for time in times):
-            raise self._segment_error(f'segment {index} is not numeric', annotation)
-        return float(times[0]), float(times[1])
+            raise self._segment_error(f'segment {index} is not a pair', times)
+        start_sec, end_sec = map(as_number, times)
+        if not (is_number(start_sec) and is_number(end_sec)):
+            raise self._segment_error(f'segment {index} is not numeric', times)
+        return float(start_sec), float(end_sec)
 
-    def _segment_error(self, found: str, annotation: Any) -> AnnotationError:
+    def _segment_error(self, found: str, times: Any) -> AnnotationError:
         return _error(
-            f'{self.where}: {found}: {annotation!r}',
+            f'{self.where}: {found}: {repr(times)[:200]}',
             '"segment": [start, end], two numbers in seconds',
             'correct this segment in the file',
         )
 
-    def _label(self, index: int, annotation: dict[str, Any]) -> str:
-        label = annotation.get('label')
+    def _label(self, index: int, label: Any) -> str:
         if label is None or label == '':
             return CLASS_AGNOSTIC_LABEL
         if isinstance(label, bool) or not isinstance(label, (str, int)):
@@ -251,19 +273,39 @@ class _EntryReader:
         return str(label)
 
 
-def _fault(start_sec: float, end_sec: float, duration_sec: float | None) -> str | None:
-    """What makes these times useless, if anything does."""
+def _fault(start_sec: float, end_sec: float, duration_sec: float | None) -> tuple[str, str]:
+    """What makes these times useless, as a kind and in words; two empty texts if nothing."""
     if not (math.isfinite(start_sec) and math.isfinite(end_sec)):
-        return 'is not finite'
+        return 'not finite', 'is not finite'
     if start_sec < -ROUNDING_SEC:
-        return 'starts before 0'
+        return 'before 0', 'starts before 0'
     if end_sec == start_sec:
-        return 'has zero length'
+        return 'of no length', 'has zero length'
     if end_sec <= max(start_sec, 0.0):
-        return 'is reversed'
+        return 'reversed', 'is reversed'
     if duration_sec is not None and start_sec >= duration_sec:
-        return f'lies past the end of the video ({duration_sec:g} s)'
-    return None
+        return 'past the end', f'lies past the end of the video ({duration_sec:g} s)'
+    return '', ''
+
+
+def _has_segments(entry: dict[str, Any]) -> bool:
+    return any(entry.get(field) for field in SEGMENT_FIELDS)
+
+
+def _check_that_segments_are_read(file: str, entries: dict[str, dict[str, Any]]) -> None:
+    """Refuse what is not understood, rather than take it for a file without annotations."""
+    if any(_has_segments(entry) for entry in entries.values()):
+        return
+    unread = Counter(field for entry in entries.values() for field in unread_fields(entry))
+    if unread:
+        fields = ', '.join(f'{field!r} ({n} videos)' for field, n in unread.most_common(5))
+        raise _error(
+            f'{file}: none of its {len(entries)} videos has a segment that is understood; not '
+            f'understood: {fields}',
+            f'segments in one of {", ".join(map(repr, SEGMENT_FIELDS))}',
+            'rename the field, or write {"annotations": [{"segment": [start, end], "label": ...}]}',
+        )
+    print_log(f'{file}: none of its {len(entries)} videos has a segment.', 'current', 30)
 
 
 def _videos(file: str, content: Any) -> dict[str, dict[str, Any]]:

@@ -27,9 +27,10 @@ def read_records(
         AnnotationError: As ``load_annotations``, whose arguments these are.
     """
     annotations = load_annotations(ann_file, subset, group_field, on_bad_segment)
+    faults = ', '.join(f'{count} {fault}' for fault, count in annotations.faults.items())
     for lines, what in (
         (annotations.clipped, 'segments end after their video and are clipped'),
-        (annotations.dropped, 'segments of no length are dropped'),
+        (annotations.dropped, f'segments are dropped ({faults})'),
     ):
         if lines:
             say(f'{ann_file}: {len(lines)} {what}: {named(lines)}')

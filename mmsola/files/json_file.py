@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+_NUMBER = re.compile(r'\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*', re.ASCII)
 _FIRST_FEW = 5  # keys that a message names before it only counts
 
 
@@ -108,6 +110,11 @@ def is_number(value: Any) -> bool:
         return isinstance(value, float) or math.isfinite(float(value))
     except OverflowError:  # a whole number of hundreds of digits
         return False
+
+
+def as_number(value: Any) -> Any:
+    """A text of a plain decimal number as that number; anything else as it is."""
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def is_positive(value: Any) -> bool:

@@ -15,6 +15,11 @@ from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, AnnotationError, S
 REQUIRED_COLUMNS = ('video', 'start', 'end')
 OPTIONAL_COLUMNS = ('label', 'subset', 'subject')
 
+# Columns that hold classes in tables that others made. Left unused, all would be one class.
+_LOOKS_LIKE_LABEL = (
+    *('type', 'class', 'action', 'category', 'activity', 'event', 'name', 'verb', 'behavior'),
+    *('behaviour', 'class_name', 'class name', 'action_class', 'classes', 'tag', 'annotation'),
+)
 _DELIMITERS = (',', ';', '\t')
 _CLOCK = re.compile(r'(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d*)?)')
 
@@ -164,6 +169,12 @@ def _check_columns(file: str, columns: list[str]) -> list[str]:
         near = difflib.get_close_matches(column, absent, 1, cutoff=0.75)
         if column not in known and near:
             faults.append(f'{column!r} is unknown (is it {near[0]!r}?)')
+    if 'label' not in columns:
+        faults += [
+            f"there is no column 'label' (is it {column!r}? Else rename that column)"
+            for column in columns
+            if column in _LOOKS_LIKE_LABEL
+        ]
     if faults:
         raise AnnotationError(
             f'{file}:1: {"; ".join(faults)}; the columns are {found}\n'
