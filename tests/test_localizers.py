@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+import pickle
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from mmaction.models.localizers.utils import post_processing
 from mmaction.models.localizers.utils import soft_nms as stock_soft_nms
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 from torch.testing import assert_close
@@ -60,6 +62,13 @@ SEGMENTS = [[[0.1, 0.5], [0.3, 0.9]], [[0.5, 0.62]], [[0.0, 1.0]]]
 def build(cfg, **kwargs):
     torch.manual_seed(0)
     return MODELS.build({**cfg, **kwargs})
+
+
+def whole_save(model):
+    """``torch.save(model)``, which people do although state dicts are better."""
+    buffer = io.BytesIO()
+    torch.save(model, buffer)
+    return torch.load(io.BytesIO(buffer.getvalue()), weights_only=False)
 
 
 def stock(cfg):
@@ -602,3 +611,130 @@ def test_segments_too_short_for_any_good_proposal_give_a_finite_loss():
     """Stock BMN then divides 0 by 0, and one such batch ends a training."""
     tiny = samples([[[0.5, 0.5001]]])
     assert torch.isfinite(loss_of(build(BMN), sequences(LENGTH), tiny)['loss'])
+
+
+# --- what users of MMAction2 do with any model ----------------------------------------------------
+
+
+def outputs(model, dtype=torch.float32):
+    model.eval()
+    with torch.no_grad():
+        out = model([row.to(dtype) for row in sequences(LENGTH, LENGTH)], mode='tensor')
+    return out if isinstance(out, (tuple, list)) else [out]
+
+
+@ALL
+@pytest.mark.parametrize('neck', [None, dict(type='SoLa', frozen=False)], ids=['stock', 'SoLa'])
+@pytest.mark.parametrize(
+    'how', [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), whole_save]
+)
+def test_a_model_that_ran_can_be_copied(cfg, neck, how):
+    """The fast BMN kept sparse tensors, which can be neither copied nor pickled."""
+    model = build(cfg, **({} if neck is None else {'neck': neck}))
+    expected = outputs(model)
+    assert_close(outputs(how(model)), expected, rtol=0, atol=0)
+
+
+@ALL
+def test_a_model_that_ran_can_be_averaged(cfg):
+    """EMAHook copies the model, and validates with the copy between two trainings."""
+    model = build(cfg, neck=dict(type='SoLa', frozen=False))
+    outputs(model)
+    average = ExponentialMovingAverage(model, momentum=0.5)
+    average.update_parameters(model)
+    assert_close(outputs(average.module), outputs(model))
+
+
+@ALL
+def test_double_precision_is_that_of_the_stock_class(cfg):
+    ours, theirs = build(cfg).double(), stock(cfg).double()
+    inputs = [row.double() for row in sequences(LENGTH, LENGTH)]
+    ours.eval(), theirs.eval()
+    with torch.no_grad():
+        found = ours(inputs, mode='tensor')
+        expected = theirs(inputs, [], mode='tensor')
+    found, expected = (x if isinstance(x, (tuple, list)) else [x] for x in (found, expected))
+    for one, other in zip(found, expected):
+        assert one.dtype == torch.float64
+        assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_runs_where_the_stock_class_does(dtype):
+    inputs = torch.stack(sequences(LENGTH, LENGTH)).to(dtype)
+    ours, theirs = build(BMN).to(dtype).eval(), stock(BMN).to(dtype).eval()
+    with torch.no_grad():
+        for one, other in zip(
+            ours(list(inputs), mode='tensor'), theirs(list(inputs), [], mode='tensor')
+        ):
+            assert one.dtype == dtype
+            assert_close(one, other, rtol=0.05, atol=0.02)
+
+
+def test_fast_bmn_follows_a_change_of_precision():
+    model = build(BMN)
+    single = outputs(model)
+    double = outputs(model.double(), torch.float64)
+    assert_close(double, [out.double() for out in single], rtol=1e-4, atol=1e-5)
+    assert_close(outputs(model.float()), single)
+
+
+class TakesAnything(BaseModel):
+    """A localizer that hands its arguments on, as many do."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__()
+        self.feat_dim = kwargs.get('feat_dim', 7)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return torch.stack(inputs)
+
+
+class HandsOn(TakesAnything):
+    def __init__(self, head=None, **kwargs):
+        super().__init__(**kwargs)
+
+
+class NamedBelow(BaseModel):
+    def __init__(self, feat_dim, temporal_dim=LENGTH):
+        super().__init__()
+
+
+class NamedByItsBase(NamedBelow):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ('stock_class', 'settings', 'feat_dim'),
+    [
+        (TakesAnything, {'feat_dim': CHANNELS, 'temporal_dim': LENGTH}, CHANNELS),
+        (HandsOn, {'feat_dim': CHANNELS, 'temporal_dim': LENGTH}, CHANNELS),
+        (NamedByItsBase, {'feat_dim': CHANNELS}, CHANNELS),
+    ],
+)
+def test_a_localizer_that_hands_its_arguments_on_gets_a_neck(stock_class, settings, feat_dim):
+    class WithNeck(SnippetNeckMixin, stock_class):
+        pass
+
+    model = WithNeck(**settings, neck=dict(type='SoLa', frozen=False))
+    assert (model._feat_dim, model._temporal_dim) == (feat_dim, LENGTH)
+    assert model.neck.in_channels == feat_dim
+
+
+def test_what_a_localizer_sets_itself_is_found_and_what_nobody_says_is_named():
+    class WithNeck(SnippetNeckMixin, TakesAnything):
+        temporal_dim_key = None
+
+    assert WithNeck()._feat_dim == 7
+
+    class Nameless(SnippetNeckMixin, TakesAnything):
+        feat_dim_key = 'channels'
+
+    with pytest.raises(TypeError, match="Nameless: .*'channels'; set feat_dim_key"):
+        Nameless()
+
+
+@pytest.mark.parametrize('name', ['SoLa', 'BMN', 'SoLaPretrainer', 'TemporalSmoothing'])
+def test_the_name_of_the_package_may_stand_before_a_type(name):
+    assert MODELS.get(f'mmsola.{name}').__module__.startswith('mmsola.')

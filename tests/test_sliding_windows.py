@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 from torch.testing import assert_close
 
 from mmsola.models import SnippetNeckMixin, SoLa
+from mmsola.models.localizers.proposals import ranked_proposals
 
 CHANNELS, FPS = 4, 25
 TIMELINE = dict(stride_frames=8, window_frames=16)  # centred on 0.32 s, 0.64 s, ...
@@ -310,3 +311,52 @@ def test_windows_need_to_know_when_their_snippets_are(root):
 def test_margin_of_the_default_is_the_reach_of_the_published_sola(root):
     write(root, a=30)
     assert windows(root).margin == SoLa(CHANNELS).reach
+
+
+def test_min_covered_is_said_in_one_place(root):
+    write(root, a=(40, [(0.2, 12.0)]))
+    data = windows(root, window=20, min_covered=0.7)  # every window sees 54 % at most
+    assert not any(len(row['data_samples'].gt_instances['gt_bbox']) for row in data)
+    both = [PIPELINE[0], dict(PIPELINE[1], min_covered=0.3), PIPELINE[2]]
+    with pytest.raises(ValueError, match='min_covered=0.3, but .* has 0.7; leave it out'):
+        windows(root, window=20, min_covered=0.7, pipeline=both)[0]
+
+
+class Everywhere(Echo):
+    """Finds segments all over its window, and the more the later."""
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        rows = [[k / 10, k / 10 + 0.3, k / 10] for k in range(10)]
+        return [
+            {
+                'video_name': sample.metainfo['video_name'],
+                'proposal_list': [{'segment': row[:2], 'score': row[2]} for row in rows],
+            }
+            for sample in data_samples
+        ]
+
+
+class EverywhereWithNeck(SnippetNeckMixin, Everywhere):
+    pass
+
+
+def test_no_segment_lies_outside_a_video_that_is_shorter_than_its_window(root):
+    write(root, short=14)
+    data = windows(root, window=40)[0]
+    model = EverywhereWithNeck(feat_dim=CHANNELS, temporal_dim=40)
+    (result,) = model([data['inputs']], [data['data_samples']], 'predict')
+    segments = np.array([p['segment'] for p in result['proposal_list']])
+    duration_sec = 15 * STRIDE_SEC
+    assert len(segments) == 4 and segments[:, 1].max() == pytest.approx(duration_sec)
+    assert (segments[:, 0] < duration_sec).all()
+
+
+def test_what_starts_after_the_video_suppresses_nothing_and_takes_no_place():
+    """Before soft-NMS: the best place of top_k belongs to what can be right."""
+    found = np.array([[0.05, 0.2, 0.1], [0.1, 0.9, 0.5], [0.5, 0.9, 0.9], [0.6, 0.9, 0.8]])
+    info = dict(duration_second=10.0, duration_frame=1, last_start=0.3, last_end=0.4)
+    options = (0.4, 0.5, 0.9, 2, 1)
+    rows = ranked_proposals(found, info, *options)
+    assert [row['segment'] for row in rows] == [[1.0, 4.0], [0.5, 2.0]]
+    assert [row['score'] for row in rows] == [0.5, 0.1]
+    assert ranked_proposals(found[2:], info, *options) == []

@@ -10,6 +10,7 @@ from mmcv.transforms import BaseTransform
 
 from mmsola.files.result_file import read_results
 
+_MIN_COVERED = 0.5  # where neither data set nor transform says it
 ROUNDING = 1e-9  # of shares, computed from seconds
 
 
@@ -23,16 +24,20 @@ class GenerateSnippetLabels(BaseTransform):
     in it the snippets lie.
 
     Required keys: ``video_name``, ``snippet_span_sec``, ``covered_sec``; ``annotations`` for
-    labels; ``window_sec`` where the data set cuts windows.
+    labels; ``window_sec`` and ``min_covered`` where the data set cuts windows.
     Added keys: ``window_sec`` (start, end) in seconds; ``feature_span``, where the snippets begin
     and end in units of the window; ``gt_bbox`` ``(N, 2)`` in units of the window, clipped to it.
 
     Args:
         min_covered: Share of a segment that must lie in the window; others are left out. Only
-            windows cut segments, a whole video does not.
+            windows cut segments, a whole video does not. None takes that of the data set that cut
+            the windows, so that it is said in one place.
+
+    Raises:
+        ValueError: It is said here and there, and not the same.
     """
 
-    def __init__(self, min_covered: float = 0.5) -> None:
+    def __init__(self, min_covered: float | None = None) -> None:
         self.min_covered = min_covered
 
     def transform(self, results: dict) -> dict:
@@ -57,9 +62,18 @@ class GenerateSnippetLabels(BaseTransform):
             results['gt_bbox'] = segments_in_window(
                 results['annotations'],
                 results['window_sec'],
-                self.min_covered if is_cut else 0.0,
+                self._min_covered(results) if is_cut else 0.0,
             )
         return results
+
+    def _min_covered(self, results: dict) -> float:
+        of_data_set = results.get('min_covered', self.min_covered)
+        if self.min_covered not in (None, of_data_set):
+            raise ValueError(
+                f'{type(self).__name__}: min_covered={self.min_covered}, but the data set that cut '
+                f'the windows has {of_data_set}; leave it out here.'
+            )
+        return _MIN_COVERED if of_data_set is None else of_data_set
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(min_covered={self.min_covered})'

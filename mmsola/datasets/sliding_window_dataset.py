@@ -23,7 +23,7 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         margin: Snippets read on either side for the neck; SoLa's ``reach``, 2 as published.
         with_action_only: Leave windows out that hold no segment, in training. A segment counts
             where ``GenerateSnippetLabels`` would keep it.
-        min_covered: Share of a segment that must lie in a window to count; that of
+        min_covered: Share of a segment that must lie in a window to count, here and in
             ``GenerateSnippetLabels``.
         kwargs: Those of :class:`SnippetFeatureDataset`.
     """
@@ -48,6 +48,10 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         self.margin = margin
         self.with_action_only = with_action_only
         self.min_covered = min_covered
+        if not 0 <= min_covered <= 1:
+            raise ValueError(
+                f'{type(self).__name__}: expected 0 <= min_covered <= 1, got {min_covered}.'
+            )
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -88,6 +92,7 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         read_stop = min(start + self.window + self.margin, video['num_snippets'])
         return {
             **video,
+            'min_covered': self.min_covered,
             'read_snippets': (read_start, read_stop),
             'snippet_span_sec': (
                 first_sec + read_start * stride_sec,

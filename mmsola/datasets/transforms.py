@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from mmaction.datasets.transforms import PackLocalizationInputs
@@ -99,7 +101,17 @@ class LoadSnippetClips(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackSnippetInputs(PackLocalizationInputs):
-    """MMAction2's PackLocalizationInputs for ``(T, C)`` sequences: models take ``(C, T)``."""
+    """MMAction2's PackLocalizationInputs for ``(T, C)`` sequences: models take ``(C, T)``.
+
+    With ``window_sec`` goes ``covered_sec``, so that a localizer knows where the video ends.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        meta_keys: tuple[str, ...] = tuple(self.meta_keys)  # type: ignore[has-type]
+        if 'window_sec' in meta_keys and 'covered_sec' not in meta_keys:
+            meta_keys = (*meta_keys, 'covered_sec')
+        self.meta_keys = meta_keys
 
     def transform(self, results: dict) -> dict:
         sequence = torch.from_numpy(np.ascontiguousarray(results['raw_feature'].T))

@@ -12,7 +12,7 @@ from mmaction.structures import ActionDataSample
 from torch import Tensor
 
 from mmsola.models.localizers.anchor_overlap import around, greatest_covered, greatest_tiou
-from mmsola.models.localizers.boundary_matching import BoundaryMatching
+from mmsola.models.localizers.boundary_matching import BoundaryMatching, computed_in
 from mmsola.models.localizers.proposals import boundary_matching_proposals, ranked_proposals
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 
@@ -116,11 +116,18 @@ class BMN(SnippetNeckMixin, StockBMN):
         return self.x_2d_p[2:](features), start, end
 
     def _boundary_matching(self, device: torch.device) -> BoundaryMatching:
-        if self._matching is None or self._matching.column_of.device != device:
+        dtype = computed_in(self.sample_mask.dtype)
+        matching = self._matching
+        if matching is None or matching.column_of.device != device or matching.dtype != dtype:
             # made in inference, it must still be fit for training
             with torch.inference_mode(False):
                 self._matching = BoundaryMatching(self.sample_mask.to(device), self.num_samples)
+        assert self._matching is not None
         return self._matching
+
+    def __getstate__(self) -> dict[str, Any]:
+        # sparse tensors can be neither copied nor pickled; it is made again when it is needed
+        return {**self.__dict__, '_matching': None}
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

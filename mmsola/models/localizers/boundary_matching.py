@@ -21,12 +21,15 @@ class BoundaryMatching:
     Args:
         sample_mask: BMN's ``(T, N * T * T)``: the share of each position in each sampled point.
         num_samples: N.
+
+    Half precision is computed in single one, since there is no sparse product in it.
     """
 
     def __init__(self, sample_mask: Tensor, num_samples: int) -> None:
         temporal_dim = len(sample_mask)
         self.temporal_dim = temporal_dim
-        shares = sample_mask.detach().reshape(temporal_dim, num_samples, -1)
+        self.dtype = computed_in(sample_mask.dtype)
+        shares = sample_mask.detach().to(self.dtype).reshape(temporal_dim, num_samples, -1)
         time, point, proposal = shares.nonzero(as_tuple=True)
         used, column = torch.unique(proposal, return_inverse=True)
         self.num_columns = len(used) + 1
@@ -47,22 +50,28 @@ class BoundaryMatching:
         batch_size, channels, num_positions = x.shape
         out_channels, num_samples = conv.weight.shape[0], conv.weight.shape[2]
         width = next(w for w in (_BLOCK_CHANNELS, out_channels) if out_channels % w == 0)
-        with torch.autocast(x.device.type, enabled=False):  # no sparse product in half precision
-            weight = conv.weight.float().reshape(out_channels, channels, num_samples)
+        with torch.autocast(x.device.type, enabled=False):
+            weight = conv.weight.to(self.dtype).reshape(out_channels, channels, num_samples)
             weight = weight.permute(1, 2, 0).reshape(channels, num_samples * out_channels)
-            mixed = x.float().transpose(1, 2).reshape(-1, channels) @ weight
+            mixed = x.to(self.dtype).transpose(1, 2).reshape(-1, channels) @ weight
             mixed = mixed.reshape(batch_size, num_positions, num_samples, -1, width)
             mixed = mixed.permute(3, 0, 2, 1, 4).reshape(-1, num_samples * num_positions, width)
             sampled = _SparseProduct.apply(mixed, self.sampling, self.sampling_transposed)
             sampled = sampled.unflatten(0, (-1, batch_size))
-            if conv.bias is None:
-                return sampled
-            return sampled + conv.bias.float().reshape(-1, 1, 1, width)
+            if conv.bias is not None:
+                sampled = sampled + conv.bias.to(self.dtype).reshape(-1, 1, 1, width)
+            is_half = conv.weight.dtype.itemsize < 4  # of the model itself, not of autocast
+            return sampled.to(conv.weight.dtype) if is_half else sampled
 
     def to_map(self, columns: Tensor) -> Tensor:
         """Lay columns ``(B, columns, O)`` out as the map ``(B, O, T, T)`` over length and start."""
         spread = columns.index_select(1, self.column_of).transpose(1, 2)
         return spread.unflatten(-1, (self.temporal_dim, self.temporal_dim))
+
+
+def computed_in(dtype: torch.dtype) -> torch.dtype:
+    """The precision of the products for weights of ``dtype``."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _csr(row: Tensor, column: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:

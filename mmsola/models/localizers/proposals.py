@@ -119,11 +119,16 @@ def ranked_proposals(
     Args:
         proposals: ``(N, >= 3)`` of start, end, ..., score, in units of the sequence.
         video_info: ``duration_frame`` and ``duration_second``. Frames after the last whole
-            ``feature_extraction_interval`` are taken to have no feature.
+            ``feature_extraction_interval`` are taken to have no feature. Where the sequence is
+            longer than its video, ``last_start`` and ``last_end`` in units of it: what starts at or
+            after the first is left out before it can suppress others, ends are cut to the second.
 
     Returns:
         ``[{'score': ..., 'segment': [start_sec, end_sec]}, ...]``, best first.
     """
+    last_start, last_end = video_info.get('last_start', 1.0), video_info.get('last_end', 1.0)
+    if last_start < 1:
+        proposals = proposals[proposals[:, 0] < last_start]
     if len(proposals) > 1:
         proposals = soft_nms(
             proposals,
@@ -138,7 +143,10 @@ def ranked_proposals(
     return [
         {
             'score': float(score),
-            'segment': [float(max(0, start) * covered_sec), float(min(1, end) * covered_sec)],
+            'segment': [
+                float(max(0, start) * covered_sec),
+                float(min(1, last_end, end) * covered_sec),
+            ],
         }
         for start, end, score in proposals[:, [0, 1, -1]]
     ]

@@ -39,11 +39,14 @@ class SnippetNeckMixin(BaseModel):
     Data samples may carry, in ``metainfo``:
         feature_span: Start and end of the sequence in units of what the head sees, ``(0, 1)`` where
             they are the same. The first and last snippet's outer edges lie there.
-        window_sec: Start and end, in seconds of the video, of what the head sees.
+        window_sec: Start and end, in seconds of the video, of what the head sees. What starts after
+            the last snippet is left out.
+        covered_sec: Start and end of the video, or of what its features cover. Ends are cut to it.
 
     Raises:
         ValueError: The neck's channels are not those the localizer takes; or (at the first
             forward) the features'.
+        TypeError: The localizer has no argument or attribute of the name ``feat_dim_key``.
     """
 
     #: The localizer's arguments that say the channels and the length of its input.
@@ -58,10 +61,9 @@ class SnippetNeckMixin(BaseModel):
 
     def __init__(self, *args: Any, neck: dict | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        told = _arguments(super().__init__, args, kwargs)
-        self._feat_dim: int = told[self.feat_dim_key]
+        self._feat_dim: int = self._told(self.feat_dim_key, args, kwargs)
         self._temporal_dim: int | None = (
-            told[self.temporal_dim_key] if self.temporal_dim_key else None
+            self._told(self.temporal_dim_key, args, kwargs) if self.temporal_dim_key else None
         )
         self._said_resized = False
         # no attribute of a module's kind without a neck: the state dict stays the stock one's
@@ -114,6 +116,29 @@ class SnippetNeckMixin(BaseModel):
         for result, sample in zip(results, samples):
             _to_seconds(result, sample)
         return results
+
+    def _told(self, key: str, args: tuple, kwargs: dict) -> Any:
+        """What the constructor was told of this name, by the caller, a default or a base class."""
+        bases = type(self).__mro__
+        for base in bases[bases.index(SnippetNeckMixin) + 1 :]:
+            if '__init__' not in vars(base):
+                continue
+            try:
+                bound = inspect.signature(base.__init__).bind(self, *args, **kwargs)  # type: ignore[misc]
+            except TypeError:  # the class before it adds arguments or takes some away
+                break
+            bound.apply_defaults()
+            if key in bound.arguments:
+                return bound.arguments[key]
+            if key in kwargs:
+                return kwargs[key]
+        if hasattr(self, key):
+            return getattr(self, key)
+        raise TypeError(
+            f'{type(self).__name__}: has neither an argument nor an attribute {key!r}; set '
+            'feat_dim_key and temporal_dim_key to the names of its arguments for the channels and '
+            'the length of its input (temporal_dim_key = None if any length will do).'
+        )
 
     def _build_neck(self, cfg: dict) -> nn.Module:
         cfg = dict(cfg)
@@ -172,7 +197,15 @@ class SnippetNeckMixin(BaseModel):
         unit = sample.new()
         # it cuts the frames down to a multiple of this: exactly one leaves them whole
         frames = getattr(self, 'feature_extraction_interval', 1)
-        unit.set_metainfo({'duration_second': 1.0, 'duration_frame': frames})
+        last_start, last_end = _inside(sample)
+        unit.set_metainfo(
+            {
+                'duration_second': 1.0,
+                'duration_frame': frames,
+                'last_start': last_start,
+                'last_end': last_end,
+            }
+        )
         return unit
 
     def _say_resized(self, lengths: list[int]) -> None:
@@ -185,13 +218,6 @@ class SnippetNeckMixin(BaseModel):
                 f'{min(lengths)} to {max(lengths)} snippets.',
                 'current',
             )
-
-
-def _arguments(init: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
-    """What a constructor was told, defaults included."""
-    bound = inspect.signature(init).bind(*args, **kwargs)
-    bound.apply_defaults()
-    return bound.arguments
 
 
 def _through(neck: nn.Module, sequences: list[Tensor]) -> list[Tensor]:
@@ -218,6 +244,14 @@ def _span(sample: ActionDataSample) -> tuple[float, float]:
     return float(start), float(end)
 
 
+def _inside(sample: ActionDataSample) -> tuple[float, float]:
+    """Where the last snippet and the video end, in units of what the head sees."""
+    start_sec, end_sec = sample.metainfo['window_sec']
+    _, video_end_sec = sample.metainfo.get('covered_sec', (start_sec, end_sec))
+    last_end = (video_end_sec - start_sec) / (end_sec - start_sec)
+    return min(_span(sample)[1], last_end), last_end
+
+
 def _shape_ground_truth(sample: ActionDataSample) -> None:
     """A video without segments is packed as shape (0,), which no localizer can take apart."""
     instances = sample.get('gt_instances')
@@ -229,6 +263,14 @@ def _to_seconds(result: Any, sample: ActionDataSample) -> None:
     """Segments as plain numbers, in seconds of the video where its window is told."""
     if isinstance(result, dict) and 'proposal_list' in result:
         start_sec, end_sec = sample.metainfo.get('window_sec', WHOLE)
+        if 'window_sec' in sample.metainfo:  # a localizer's own post-processing knows no limits
+            last_start, last_end = _inside(sample)
+            result['proposal_list'] = [
+                {**proposal, 'segment': [start, min(end, last_end)]}
+                for proposal in result['proposal_list']
+                for start, end in [proposal['segment']]
+                if start < last_start
+            ]
         for proposal in result['proposal_list']:
             proposal['segment'] = [
                 start_sec + (end_sec - start_sec) * float(at) for at in proposal['segment']
