@@ -104,7 +104,7 @@ def test_native_snippets_lie_where_the_timeline_says(tmp_path):
 
 def test_a_boundary_between_snippets_is_one_between_what_the_head_sees(tmp_path):
     """Features that jump where the action begins: labels and features agree on the cell."""
-    dataset = dataset_of(tmp_path, {'a': (39, entry(10.0, (4.0, 6.0)))}, NATIVE)
+    dataset = dataset_of(tmp_path, {'a': (39, entry(12.8, (4.0, 6.0)))}, NATIVE)
     data = dataset[0]
     centre_sec = 0.32 + np.arange(39) * 0.32
     action = torch.from_numpy((centre_sec > 4.0) & (centre_sec < 6.0)).float()

@@ -400,4 +400,10 @@ class LocalizationInferencer(BaseInferencer):
                     f'the encoder makes them of {(sampling.stride, sampling.window_frames)}; name '
                     'the encoder of its features.'
                 )
+        else:  # the data set that it learned from took these from its folder of features
+            dataset_cfg['timeline'] = {
+                **timeline,
+                'stride_frames': sampling.stride,
+                'window_frames': sampling.window_frames,
+            }
         return self._encoder, timeline.get('fps') or self._encoder_fps

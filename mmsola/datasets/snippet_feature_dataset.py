@@ -14,6 +14,7 @@ from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annot
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
 from mmsola.datasets.untrimmed_videos import named, read_records, say, video_info
 
@@ -32,7 +33,8 @@ class SnippetFeatureDataset(BaseActionDataset):
         feature: How features lie on disk, arguments of ``FeatureStore``: ``format``, ``layout``,
             ``file_name``, ``entry``, ``num_channels``.
         timeline: Where snippets lie in time, arguments of ``SnippetTimeline``: ``stride_frames``,
-            ``window_frames``, ``fps``, ``offset_frames``.
+            ``window_frames``, ``fps``, ``offset_frames``. What an extraction of ours says of its
+            features fills in what is left out, and must not be contradicted.
         subset: Subsets of the annotation file to take; None takes all.
         group_field: Field of the annotation that names what must not be in training and validation
             at once, for example ``subject``.
@@ -41,6 +43,8 @@ class SnippetFeatureDataset(BaseActionDataset):
         unannotated: Take videos of the feature store that the annotation file lacks as well.
         on_missing: What to do about annotated videos without features, ``'stop'`` or ``'skip'``.
         on_bad_segment: What to do about zero-length or reversed segments, ``'stop'`` or ``'drop'``.
+        on_bad_timeline: What to do where snippets and annotated durations do not fit each other,
+            ``'stop'`` or ``'warn'``.
         check: ``'values'`` looks for NaN and Inf in every file (passed files are remembered),
             ``'header'`` at shapes and types only.
         role: What the linear probe does with these videos: ``'fit'``, ``'score'`` or None.
@@ -65,6 +69,7 @@ class SnippetFeatureDataset(BaseActionDataset):
         unannotated: bool = False,
         on_missing: str = 'stop',
         on_bad_segment: str = 'stop',
+        on_bad_timeline: str = 'stop',
         check: str = 'values',
         role: str | None = None,
         bank: dict | None = None,
@@ -73,6 +78,7 @@ class SnippetFeatureDataset(BaseActionDataset):
         for key, value, choices in (
             ('on_missing', on_missing, ('stop', 'skip')),
             ('on_bad_segment', on_bad_segment, ('stop', 'drop')),
+            ('on_bad_timeline', on_bad_timeline, ('stop', 'warn')),
             ('check', check, ('values', 'header')),
             ('role', role, (None, 'fit', 'score')),
         ):
@@ -88,6 +94,7 @@ class SnippetFeatureDataset(BaseActionDataset):
         self.unannotated = unannotated
         self.on_missing = on_missing
         self.on_bad_segment = on_bad_segment
+        self.on_bad_timeline = on_bad_timeline
         self.check = check
         self.role = role
         self.bank = bank
@@ -155,7 +162,12 @@ class SnippetFeatureDataset(BaseActionDataset):
                 f'{self.min_snippets} lets shorter videos in; leave min_snippets out.'
             )
         self.store = FeatureStore(self.data_prefix['feature'], **self.feature)
-        records = self._present(self._records())
+        times = ExtractionTimes(self.data_prefix['feature'])
+        told, self.timeline = self.timeline, times.timeline(self.timeline)
+        records = [
+            times.record(record, self.store.path(record.name), told)
+            for record in self._present(self._records())
+        ]
         unlabelled = [record.name for record in records if record.segments is None]
         if self.role and unlabelled:
             raise AnnotationError(
@@ -170,6 +182,12 @@ class SnippetFeatureDataset(BaseActionDataset):
         if self.check == 'values':
             self.store.check(names[rank::world_size], progress=rank == 0)
         data_list = [self._data_info(record) for record in records]
+        check_timelines(
+            self.ann_file or self.data_prefix['feature'],
+            [(info['record'], info['num_snippets']) for info in data_list],
+            self.timeline,
+            self.on_bad_timeline,
+        )
         long_enough = [info for info in data_list if info['num_snippets'] >= self.min_snippets]
         if len(long_enough) < len(data_list):
             self._say(
