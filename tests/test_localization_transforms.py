@@ -13,6 +13,7 @@ from mmaction.registry import DATASETS, TRANSFORMS
 from mmengine.model import BaseModel
 from torch.testing import assert_close
 
+from mmsola.datasets.annotations import AnnotationError
 from mmsola.models import SnippetNeckMixin
 
 CHANNELS, FPS, LENGTH = 4, 25, 10
@@ -49,7 +50,7 @@ def boxes(sample):
     return sample.gt_instances['gt_bbox']
 
 
-def dataset_of(root, videos, timeline, pipeline=PIPELINE):
+def dataset_of(root, videos, timeline, pipeline=PIPELINE, **settings):
     """Videos ``{name: (snippets, entry of a flat annotation file)}``."""
     (root / 'features').mkdir()
     random = np.random.default_rng(0)
@@ -67,6 +68,7 @@ def dataset_of(root, videos, timeline, pipeline=PIPELINE):
             data_prefix=dict(feature='features'),
             timeline=timeline,
             pipeline=pipeline,
+            **settings,
         )
     )
 
@@ -303,3 +305,29 @@ def test_proposals_reach_the_data_sample(proposal_file, tmp_path):
     sample = dataset[0]['data_samples']
     assert sample.proposals['proposals'].shape == (2, 3)
     assert_close(boxes(sample), torch.tensor([[0.125, 0.375], [0.125, 0.375]]))
+
+
+# --- videos that nobody annotated -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize('entry_of_b', [{'annotations': None}, {}])
+def test_a_video_without_annotations_is_left_out_of_training_and_counted(
+    tmp_path, entry_of_b, log_lines
+):
+    """BMN stopped at it in the middle of an epoch."""
+    b = {'duration_second': 10.0, **entry_of_b}
+    videos = {'a': (20, entry(10.0, (1.0, 2.0))), 'b': (20, b)}
+    dataset = dataset_of(tmp_path, videos, RESIZED)
+    assert [dataset.get_data_info(i)['video_name'] for i in range(len(dataset))] == ['a']
+    assert any('1 of 2 videos are not annotated and left out' in line for line in log_lines)
+    assert all('gt_bbox' in item['data_samples'].gt_instances for item in dataset)
+
+
+def test_all_videos_are_there_to_predict_for(tmp_path):
+    videos = {'a': (20, entry(10.0, (1.0, 2.0))), 'b': (20, {'duration_second': 10.0})}
+    assert len(dataset_of(tmp_path, videos, RESIZED, test_mode=True)) == 2
+
+
+def test_training_on_no_annotated_video_is_refused(tmp_path):
+    with pytest.raises(AnnotationError, match='none of 1 videos is annotated.*(?s:.*)test_mode'):
+        dataset_of(tmp_path, {'b': (20, {'duration_second': 10.0})}, RESIZED)

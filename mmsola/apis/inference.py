@@ -232,8 +232,11 @@ class LocalizationInferencer(BaseInferencer):
             data_root='',
             data_prefix=dict(feature=str(features)),
             feature=dict(num_channels=(dataset_cfg.get('feature') or {}).get('num_channels')),
+            test_mode=True,
+            min_snippets=1,
         )
-        for key in ('subset', 'group_field', 'role', 'on_missing'):  # of the config's own videos
+        # of the config's own videos
+        for key in ('subset', 'group_field', 'role', 'on_missing', 'indices', 'unannotated'):
             dataset_cfg.pop(key, None)
         return sources, failed, DATASETS.build(dataset_cfg), scores
 

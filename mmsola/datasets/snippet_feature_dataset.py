@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.localization_transforms import GenerateSnippetLabels
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
@@ -25,6 +26,9 @@ class SnippetFeatureDataset(BaseActionDataset):
 
     Extends MMAction2's ActivityNetDataset to every common container and annotation layout. What is
     wrong with the files is told when the data set is built, before the first step.
+
+    A pipeline that makes labels trains on annotated videos only: others are left out and counted,
+    unless ``test_mode=True`` says that all are to be predicted.
 
     Args:
         ann_file: Annotation file; '' takes every video of the feature store, without labels.
@@ -169,6 +173,20 @@ class SnippetFeatureDataset(BaseActionDataset):
             for record in self._present(self._records())
         ]
         unlabelled = [record.name for record in records if record.segments is None]
+        if unlabelled and self._learns_from_segments():
+            records = [record for record in records if record.segments is not None]
+            self._say(
+                f'{len(unlabelled)} of {len(unlabelled) + len(records)} videos are not annotated '
+                f'and left out, since the pipeline makes labels: {named(unlabelled)}. To predict '
+                'for them set test_mode=True.'
+            )
+            if not records:
+                raise AnnotationError(
+                    f'{self.ann_file or self.data_prefix["feature"]}: none of '
+                    f'{len(unlabelled)} videos is annotated, and the pipeline makes labels\n'
+                    '  expected: annotations to learn from\n  fix: choose another ann_file or '
+                    'subset, or set test_mode=True to predict for these videos'
+                )
         if self.role and unlabelled:
             raise AnnotationError(
                 f'{self.ann_file or self.data_prefix["feature"]}: role={self.role!r} is for videos '
@@ -223,6 +241,10 @@ class SnippetFeatureDataset(BaseActionDataset):
                 f'PackSnippetInputs; found {names}. Set bank=None to run this pipeline.'
             )
         return steps[0].window
+
+    def _learns_from_segments(self) -> bool:
+        steps = self.pipeline.transforms
+        return not self.test_mode and any(isinstance(s, GenerateSnippetLabels) for s in steps)
 
     def _find_in_bank(self) -> None:
         if self._bank is not None:

@@ -28,6 +28,6 @@ val_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='SnippetFeatureDataset', pipeline=sequence_pipeline),
+    dataset=dict(type='SnippetFeatureDataset', pipeline=sequence_pipeline, test_mode=True),
 )
 test_dataloader = val_dataloader
