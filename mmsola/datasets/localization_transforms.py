@@ -8,6 +8,7 @@ import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
+from mmsola.files.name_match import NameLookup
 from mmsola.files.result_file import read_results
 
 _MIN_COVERED = 0.5  # where neither data set nor transform says it
@@ -105,10 +106,11 @@ class LoadSnippetProposals(BaseTransform):
         self.match = match
         # not at the first video: a mistake would show late, and each worker would read it all
         self._proposals = _read_proposals(proposal_file)
+        self._names = NameLookup(self._proposals)
 
     def transform(self, results: dict) -> dict:
         name = results['video_name']
-        found = self._proposals.get(name, self._proposals.get(name.removeprefix('v_')))
+        found = self._proposals.get(self._names.find(name) or name)
         start_sec, end_sec = results['window_sec']
         proposals = np.zeros((0, 3)) if found is None else found.copy()
         proposals[:, :2] = (proposals[:, :2] - start_sec) / (end_sec - start_sec)

@@ -18,6 +18,7 @@ from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
 from mmsola.datasets.untrimmed_videos import named, read_records, say, video_info
+from mmsola.files.name_match import rules_used
 
 
 @DATASETS.register_module()
@@ -272,12 +273,16 @@ class SnippetFeatureDataset(BaseActionDataset):
                 record.name
                 for record in load_annotations(self.ann_file, on_bad_segment='drop').records
             }
+            known |= set(self.store.find(known).values())
             extra = [VideoRecord(name) for name in self.store.names() if name not in known]
             self._say(f'{len(extra)} videos of the feature store without annotation are added.')
             records += extra
         return records
 
     def _present(self, records: list[VideoRecord]) -> list[VideoRecord]:
+        matched = self.store.find(record.name for record in records)
+        if matched:
+            self._say(rules_used(matched))
         missing = [record.name for record in records if record.name not in self.store]
         present = [record for record in records if record.name in self.store]
         if missing:

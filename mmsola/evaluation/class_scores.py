@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmsola.files.json_file import read_json_object
+from mmsola.files.name_match import NameLookup
 
 
 class ClassScoreError(ValueError):
@@ -19,7 +20,7 @@ class ClassScores:
 
     Three layouts of ``results`` in a json file: CUHK's, ``{video: [scores]}`` beside ``class``, the
     names in the same order; ``{video: {name: score}}``; and ``{video: [{label, score}, ...]}``.
-    Videos are found with and without ActivityNet's ``v_``.
+    Videos are found with and without ActivityNet's ``v_`` or a suffix.
 
     Args:
         file: The json file.
@@ -51,6 +52,7 @@ class ClassScores:
             ) from error
         if not self._videos:
             raise ClassScoreError(f'{file}: holds class scores of no video.')
+        self._names = NameLookup(self._videos)
 
     @property
     def classes(self) -> set[str]:
@@ -89,10 +91,8 @@ class ClassScores:
         return missing
 
     def _find(self, video: str) -> dict[str, float] | None:
-        for name in (video, video.removeprefix('v_'), f'v_{video}'):
-            if name in self._videos:
-                return self._videos[name]
-        return None
+        name = self._names.find(video)
+        return None if name is None else self._videos[name]
 
 
 def _by_name(scores: object, names: list[str] | None) -> dict[str, float]:

@@ -21,6 +21,7 @@ from mmsola.evaluation.detection_map import (
     average_precision,
 )
 from mmsola.evaluation.submission import write_submission
+from mmsola.files.name_match import match_names, rules_used
 from mmsola.models.localizers.proposals import soft_nms
 
 _USUAL_NUMBERS = (1, 5, 10, 50, 100)
@@ -173,6 +174,10 @@ class LocalizationMetric(BaseMetric):
         proposals: Mapping[str, LabelledSegments],
     ) -> dict[str, float]:
         """Measure proposals (label ``''`` where they have none) against ground truth, by video."""
+        matched = match_names(proposals, ground_truth)
+        if matched:
+            print_log(f'LocalizationMetric: {rules_used(matched)}', 'current')
+            proposals = {matched.get(name, name): found for name, found in proposals.items()}
         outside = [name for name in proposals if name not in ground_truth]
         _count(outside, len(proposals), 'videos with results are not in the ground truth; left out')
         empty = [

@@ -16,6 +16,7 @@ from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.feature_errors import FeatureError, dtype_error, feature_error
 from mmsola.datasets.features.open_container import open_container
 from mmsola.files.file_names import leads_out
+from mmsola.files.name_match import match_names
 
 __all__ = ['FeatureError', 'FeatureStore']
 
@@ -41,6 +42,8 @@ class FeatureStore:
         file_name: From a video's name to its file (without suffix) or HDF5 entry, for example
             ``'v_{name}'`` or ``'{name}_rgb'``. Files that do not match are not seen.
         entry: Which array to take where a file (npz, pt) or a video's group (HDF5) holds several.
+        match_names: ``'usual'`` finds ``a.npy`` for a video ``v_a`` or ``a.mp4`` as well, where
+            that is certain (:mod:`mmsola.files.name_match`); ``'exact'`` does not.
         num_channels: C. If None, the check takes what most videos have.
         cache: Keep csv and npz as npy in ``${MMSOLA_CACHE:-~/.cache/mmsola}`` when they are first
             read; it takes as much disk as npy does.
@@ -58,7 +61,14 @@ class FeatureStore:
         entry: str | None = None,
         num_channels: int | None = None,
         cache: bool = True,
+        match_names: str = 'usual',
     ) -> None:
+        if match_names not in ('usual', 'exact'):
+            raise feature_error(
+                f'match_names is {match_names!r}',
+                "'usual' or 'exact'",
+                'correct match_names in the config',
+            )
         if layout not in ('TC', 'CT'):
             raise feature_error(
                 f'layout is {layout!r}',
@@ -78,6 +88,8 @@ class FeatureStore:
         self.entry = entry
         self.num_channels = num_channels
         self._container = open_container(self.root, format, entry, cache)
+        self.match_names = match_names
+        self._held_as: dict[str, str] = {}
         self._names: list[str] | None = None
         self._checked_shapes: dict[str, tuple[int, int]] = {}
 
@@ -106,6 +118,16 @@ class FeatureStore:
                     'correct file_name or entry in the config',
                 )
         return list(self._names)
+
+    def find(self, names: Iterable[str]) -> dict[str, str]:
+        """Match the names of videos with those held; which are held under another name, as that.
+
+        From now on the store knows these videos by their own names too.
+        """
+        names = list(names)
+        if self.match_names == 'usual' and any(name not in self for name in names):
+            self._held_as = match_names(names, self.names())
+        return dict(self._held_as)
 
     def __contains__(self, name: str) -> bool:
         return self._key(name) in self._container
@@ -222,7 +244,7 @@ class FeatureStore:
                 'a name without .. or a root',
                 'rename this entry of the annotation file',
             )
-        return self.file_name.replace('{name}', name)
+        return self.file_name.replace('{name}', self._held_as.get(name, name))
 
     def settings(self) -> dict[str, Any]:
         """How files become features: what remembered results depend on, besides the files."""
