@@ -133,3 +133,8 @@ def test_compare_end_to_end(demo_root, tmp_path, tiny_options):
     arguments[arguments.index('probe/auc')] = 'loc/AUC'
     missing = compare(demo_root, *arguments, *options)
     assert missing.returncode == 1 and "does not measure ['loc/AUC']" in missing.stderr
+
+
+def test_a_run_without_a_number_is_not_called_one_seed():
+    difference = paired_difference(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
+    assert difference.verdict == 'a run has no number here'

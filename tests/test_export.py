@@ -400,3 +400,17 @@ def test_features_that_cannot_be_used_are_named_before_the_first_is_written(tmp_
     with pytest.raises(FeatureError, match=r'zz\.npy'):
         export_features(neck, [FeatureStore(tmp_path / 'features')], tmp_path / 'out')
     assert not list((tmp_path / 'out').rglob('*.npy'))
+
+
+def test_stores_of_windows_and_of_mmaction2_are_found_and_none_is_an_error(tmp_path):
+    (tmp_path / 'csv').mkdir()
+    (tmp_path / 'csv' / 'v_a.csv').write_text('f0,f1\n1,2\n3,4\n')
+    (tmp_path / 'npy').mkdir()
+    np.save(tmp_path / 'npy' / 'a.npy', np.zeros((3, 2), np.float32))
+    stock = dict(type='ActivityNetDataset', data_prefix=dict(video=str(tmp_path / 'csv')))
+    windows = dict(type='SlidingWindowDataset', data_prefix=dict(feature=str(tmp_path / 'npy')))
+    for dataset, name in ((stock, 'v_a'), (windows, 'a')):
+        (store,) = feature_stores(Config(dict(train_dataloader=dict(dataset=dataset))))
+        assert store.names() == [name]
+    with pytest.raises(ExportError, match='none of its data sets.*(?s:.*)--features'):
+        feature_stores(Config(dict(train_dataloader=dict(dataset=dict(type='VideoDataset')))))

@@ -253,3 +253,8 @@ def test_neither_loss_nor_floor_is_taken_under_autocast(monkeypatch):
     head = MODELS.build(dict(type='SimilarityMatchingHead', in_channels=4, predictor_channels=4))
     with torch.autocast('cpu', dtype=torch.bfloat16):
         assert set(head.loss(torch.rand(2, 4, 8))) == {'loss', 'kl'}
+
+
+def test_a_width_without_layers_is_said_to_change_nothing(log_lines):
+    build_head(num_projection_layers=0, projection_channels=7)
+    assert any('projection_channels=7 changes nothing' in line for line in log_lines)

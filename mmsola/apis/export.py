@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import inspect
 import json
 import logging
 import os
@@ -16,7 +17,8 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from mmaction.registry import MODELS
+from mmaction.datasets import ActivityNetDataset
+from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
 from tqdm import tqdm
@@ -26,6 +28,7 @@ from mmsola.atomic import disk_faults_named, remove_partials, replacing
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
 from mmsola.datasets.untrimmed_videos import named
 from mmsola.files.folder_lock import only_writer
 from mmsola.models.necks import SoLa
@@ -54,17 +57,35 @@ def build_sola(cfg: Config, checkpoint: str | Path, prefix: str | None = None) -
     return neck
 
 
+_OF_FEATURES = (SnippetFeatureDataset, ActivityNetDataset)
+
+
 def feature_stores(cfg: Config) -> list[FeatureStore]:
-    """The feature stores that a config's data sets read, each once."""
+    """The feature stores that a config's data sets read, each once.
+
+    Data sets of ours of any kind, and MMAction2's own, whose features are csv files.
+
+    Raises:
+        ExportError: There is none.
+    """
     found: dict[str, FeatureStore] = {}
     for dataset in _datasets(
         [cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]
     ):
-        root = Path(dataset.get('data_root') or '') / dataset['data_prefix']['feature']
+        prefix = dataset['data_prefix']
+        root = Path(dataset.get('data_root') or '') / prefix.get('feature', prefix.get('video', ''))
         settings = dict(dataset.get('feature') or {})
+        if 'feature' not in prefix:
+            settings = {'format': 'csv'}
         key = json.dumps([str(root), settings], sort_keys=True)
         if key not in found:
             found[key] = FeatureStore(root, **settings)
+    if not found:
+        raise ExportError(
+            f'{cfg.filename}: none of its data sets reads snippet features\n  expected: a '
+            'SnippetFeatureDataset, SlidingWindowDataset or ActivityNetDataset\n  fix: name the '
+            'folder or file of the features with --features'
+        )
     return list(found.values())
 
 
@@ -377,9 +398,11 @@ class _Output:
 
 
 def _datasets(config: object) -> Iterator[dict]:
-    """Every SnippetFeatureDataset in a config, however wrapped."""
+    """Every data set of snippet features in a config, however wrapped."""
     if isinstance(config, dict):
-        if config.get('type') == 'SnippetFeatureDataset':
+        kind = config.get('type')
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        if inspect.isclass(kind) and issubclass(kind, _OF_FEATURES):
             yield config
         else:
             config = list(config.values())

@@ -25,7 +25,9 @@ class PairedDifference:
 
     @property
     def verdict(self) -> str:
-        """Whether the interval excludes 0, in words."""
+        """Whether the interval excludes 0, in words; else what is wrong with the figures."""
+        if np.isnan(self.mean):
+            return 'a run has no number here'
         if np.isnan(self.low):
             return 'one seed proves nothing'
         if self.low > 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -20,7 +21,8 @@ class SimilarityMatchingHead(BaseModule):
         in_channels: Channels C of what is compared.
         predictor_channels: Hidden width of the predictor, Linear - ReLU - Linear, no batch norm.
         num_projection_layers: 0 (identity, the published HACS recipe) to 3 linear layers.
-        projection_channels: Width of the projection; None keeps C.
+        projection_channels: Width of the projection; None keeps C. Without layers, a warning says
+            that it changes nothing.
         loss: Config of the loss on the cosine matrix.
 
     Raises:
@@ -41,6 +43,14 @@ class SimilarityMatchingHead(BaseModule):
             raise ValueError(
                 'SimilarityMatchingHead: num_projection_layers is 0, 1, 2 or 3, got '
                 f'{num_projection_layers}.'
+            )
+        if num_projection_layers == 0 and projection_channels not in (None, in_channels):
+            print_log(
+                f'SimilarityMatchingHead: projection_channels={projection_channels} changes '
+                'nothing, since there is no projection (num_projection_layers=0); set the layers, '
+                'or leave the width out.',
+                'current',
+                30,
             )
         self.in_channels = in_channels
         width = projection_channels or in_channels
