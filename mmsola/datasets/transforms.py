@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from mmaction.datasets.transforms import PackLocalizationInputs
@@ -103,16 +101,14 @@ class LoadSnippetClips(BaseTransform):
 class PackSnippetInputs(PackLocalizationInputs):
     """MMAction2's PackLocalizationInputs for ``(T, C)`` sequences: models take ``(C, T)``.
 
-    With ``window_sec`` goes ``covered_sec``, so that a localizer knows where the video ends.
+    With ``window_sec``, where that is a window of the video, goes ``covered_sec``, so that a
+    localizer knows where the video ends.
     """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        meta_keys: tuple[str, ...] = tuple(self.meta_keys)  # type: ignore[has-type]
-        if 'window_sec' in meta_keys and 'covered_sec' not in meta_keys:
-            meta_keys = (*meta_keys, 'covered_sec')
-        self.meta_keys = meta_keys
 
     def transform(self, results: dict) -> dict:
         sequence = torch.from_numpy(np.ascontiguousarray(results['raw_feature'].T))
-        return super().transform({**results, 'raw_feature': sequence})
+        packed = super().transform({**results, 'raw_feature': sequence})
+        covered_sec = results.get('covered_sec')
+        if packed['data_samples'].metainfo.get('window_sec', covered_sec) != covered_sec:
+            packed['data_samples'].set_metainfo({'covered_sec': covered_sec})
+        return packed
