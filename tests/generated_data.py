@@ -9,6 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from mmaction.registry import DATASETS
+
+from mmsola.datasets import SnippetFeatureDataset
 
 NUM_VIDEOS = 8  # in each subset
 
@@ -125,3 +128,16 @@ def _write_features(place: Path, store: dict[str, np.ndarray], format: str) -> N
             torch.save(torch.from_numpy(feature), place / f'{name}.pt')
         else:
             np.save(place / f'{name}.npy', feature)
+
+
+def feature_dataset(root: Path, **settings) -> SnippetFeatureDataset:
+    """Whole videos of ``root/features`` with ``root/annotations.json``."""
+    return DATASETS.build(
+        dict(
+            type='SnippetFeatureDataset',
+            ann_file=str(root / 'annotations.json'),
+            data_prefix=dict(feature=str(root / 'features')),
+            pipeline=[dict(type='LoadSnippetSequence'), dict(type='PackSnippetInputs')],
+            **settings,
+        )
+    )

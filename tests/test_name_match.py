@@ -7,7 +7,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from mmaction.registry import DATASETS
+from generated_data import feature_dataset
 
 from mmsola.datasets.features.feature_store import FeatureError
 from mmsola.files.name_match import NameLookup, match_names, plain_name, rules_used
@@ -72,20 +72,8 @@ def root(tmp_path):
     return tmp_path
 
 
-def build(root, **settings):
-    return DATASETS.build(
-        dict(
-            type='SnippetFeatureDataset',
-            ann_file=str(root / 'annotations.json'),
-            data_prefix=dict(feature=str(root / 'features')),
-            pipeline=[dict(type='LoadSnippetSequence'), dict(type='PackSnippetInputs')],
-            **settings,
-        )
-    )
-
-
 def test_a_data_set_finds_the_features_and_says_by_which_rule(root, log_lines):
-    data = build(root)
+    data = feature_dataset(root)
     names = [data.get_data_info(i)['video_name'] for i in range(2)]
     assert names == ['v_a', 'b.mp4']
     assert [float(data[i]['inputs'][0, 0]) for i in range(2)] == [0.0, 1.0]
@@ -95,12 +83,12 @@ def test_a_data_set_finds_the_features_and_says_by_which_rule(root, log_lines):
 
 def test_exact_names_on_demand(root):
     with pytest.raises(FeatureError, match='2 of 2 videos have no features'):
-        build(root, feature=dict(match_names='exact'))
+        feature_dataset(root, feature=dict(match_names='exact'))
     with pytest.raises(FeatureError, match="match_names is 'loose'"):
-        build(root, feature=dict(match_names='loose'))
+        feature_dataset(root, feature=dict(match_names='loose'))
 
 
 def test_a_video_that_was_matched_is_not_added_again_as_unannotated(root):
-    data = build(root, unannotated=True)
+    data = feature_dataset(root, unannotated=True)
     names = [data.get_data_info(i)['video_name'] for i in range(len(data))]
     assert names == ['v_a', 'b.mp4', 'c']

@@ -6,11 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from mmaction.registry import DATASETS
+from generated_data import feature_dataset
 
 from mmsola.datasets.timeline import TimelineError
 
-PIPELINE = [dict(type='LoadSnippetSequence'), dict(type='PackSnippetInputs')]
 WINDOW = 16
 
 
@@ -45,47 +44,35 @@ def write(tmp_path):
     return to_files
 
 
-def build(root, **settings):
-    return DATASETS.build(
-        dict(
-            type='SnippetFeatureDataset',
-            ann_file=str(root / 'annotations.json'),
-            data_prefix=dict(feature=str(root / 'features')),
-            pipeline=PIPELINE,
-            **settings,
-        )
-    )
-
-
 def test_a_stride_twice_as_great_is_refused_and_the_right_one_named(write):
     root = write(a=(1269, 169.79))
     with pytest.raises(TimelineError) as raised:
-        build(root, timeline=dict(stride_frames=8, window_frames=WINDOW))
+        feature_dataset(root, timeline=dict(stride_frames=8, window_frames=WINDOW))
     message = str(raised.value)
     for part in ('1 of 1 videos', '1.99 times', 'stride_frames=4)', 'fps=60)', 'a (338.'):
         assert part in message, message
-    assert len(build(root, timeline=dict(stride_frames=4, window_frames=WINDOW))) == 1
+    assert len(feature_dataset(root, timeline=dict(stride_frames=4, window_frames=WINDOW))) == 1
 
 
 def test_a_config_may_say_to_go_on(write, log_lines):
     root = write(a=(1269, 169.79))
     timeline = dict(stride_frames=8, window_frames=WINDOW)
-    assert len(build(root, timeline=timeline, on_bad_timeline='warn')) == 1
+    assert len(feature_dataset(root, timeline=timeline, on_bad_timeline='warn')) == 1
     assert any('1 of 1 videos do not fit the duration' in line for line in log_lines)
     with pytest.raises(ValueError, match='on_bad_timeline is one of'):
-        build(root, on_bad_timeline='ignore')
+        feature_dataset(root, on_bad_timeline='ignore')
 
 
 def test_another_fps_is_refused(write):
     """Extracted at 15 frames a second, annotated with 30: the snippets span half of each video."""
     root = write(a=(186, 100.0), b=(93, 50.0))
     with pytest.raises(TimelineError, match=r'2 of 2 videos.*0\.50 times.*(?s:.*)fps=15'):
-        build(root, timeline=dict(stride_frames=8, window_frames=WINDOW))
+        feature_dataset(root, timeline=dict(stride_frames=8, window_frames=WINDOW))
 
 
 def test_features_of_a_few_videos_that_end_early_are_counted(write, log_lines):
     root = write(a=(374, 100.0), b=(374, 100.0), c=(100, 100.0))
-    assert len(build(root, timeline=dict(stride_frames=8, window_frames=WINDOW))) == 3
+    assert len(feature_dataset(root, timeline=dict(stride_frames=8, window_frames=WINDOW))) == 3
     (line,) = [line for line in log_lines if 'end before their video' in line]
     assert '1 of 3 videos' in line and 'c (26.' in line
 
@@ -93,12 +80,12 @@ def test_features_of_a_few_videos_that_end_early_are_counted(write, log_lines):
 @pytest.mark.parametrize(('num_snippets', 'duration_sec'), [(373, 100.0), (375, 99.6), (1, 0.4)])
 def test_a_few_strides_more_or_less_are_right(write, log_lines, num_snippets, duration_sec):
     root = write(a=(num_snippets, duration_sec))
-    build(root, timeline=dict(stride_frames=8, window_frames=WINDOW))
+    feature_dataset(root, timeline=dict(stride_frames=8, window_frames=WINDOW))
     assert not any('videos' in line for line in log_lines)
 
 
 def test_resized_features_share_their_duration(write):
-    assert len(build(write(a=(100, 3.0), b=(100, 700.0)))) == 2
+    assert len(feature_dataset(write(a=(100, 3.0), b=(100, 700.0)))) == 2
 
 
 # --- what an extraction says ----------------------------------------------------------------------
@@ -115,7 +102,7 @@ def test_an_extraction_tells_its_own_times(write):
         dict(stride_frames=8, window_frames=16),
         dict(stride_frames=8, window_frames=16, fps=15),
     ):
-        info = build(root, timeline=timeline).get_data_info(0)
+        info = feature_dataset(root, timeline=timeline).get_data_info(0)
         np.testing.assert_allclose(info['snippet_centres_sec'], expected)
 
 
@@ -130,10 +117,10 @@ def test_an_extraction_tells_its_own_times(write):
 def test_what_contradicts_an_extraction_is_refused(write, timeline, message):
     root = write(extraction=EXTRACTION, facts_fps=15.0, a=(186, 100.0))
     with pytest.raises(TimelineError, match=f'(?s){message}'):
-        build(root, timeline=timeline)
+        feature_dataset(root, timeline=timeline)
 
 
 def test_a_damaged_manifest_is_named(write):
     root = write(extraction=dict(EXTRACTION, stride_frames='8'), a=(186, 100.0))
     with pytest.raises(TimelineError, match=r"_extraction\.json: stride_frames is '8'"):
-        build(root)
+        feature_dataset(root)

@@ -29,22 +29,15 @@ def parse_args() -> argparse.Namespace:
         '--video-list',
         help='csv with columns video and subset; only its videos (of --subset, if given) count',
     )
-    parser.add_argument(
-        '--map-tious',
-        nargs=3,
-        type=float,
-        default=(0.5, 0.95, 0.05),
-        metavar=('FIRST', 'LAST', 'STEP'),
-        help='tIoU grid of mAP, default 0.5 0.95 0.05',
-    )
-    parser.add_argument(
-        '--tious',
-        nargs=3,
-        type=float,
-        default=(0.5, 0.95, 0.05),
-        metavar=('FIRST', 'LAST', 'STEP'),
-        help='tIoU grid of AR and AUC, default 0.5 0.95 0.05',
-    )
+    for option, figures in (('--map-tious', 'mAP'), ('--tious', 'AR and AUC')):
+        parser.add_argument(
+            option,
+            nargs=3,
+            type=float,
+            default=(0.5, 0.95, 0.05),
+            metavar=('FIRST', 'LAST', 'STEP'),
+            help=f'tIoU grid of {figures}, default 0.5 0.95 0.05',
+        )
     parser.add_argument(
         '--max-proposals', type=int, default=100, help='of a video, the greatest AN; default 100'
     )

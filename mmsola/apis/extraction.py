@@ -27,13 +27,13 @@ from mmsola.datasets.features.feature_writer import FeatureWriter
 from mmsola.datasets.untrimmed_videos import named, say
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
-from mmsola.datasets.videos.video_facts import VideoFacts, read_facts
+from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, VideoFacts, read_facts
 from mmsola.files.folder_lock import only_writer
 from mmsola.files.json_file import is_positive
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.version import __version__
 
-MANIFEST = '_extraction.json'
+MANIFEST = EXTRACTION_MANIFEST
 DTYPES = ('float32', 'float16')
 NOT_COMPARED = ('config', 'checkpoint', 'mmsola')  # the checkpoint's hash and the frames decide
 

@@ -168,9 +168,9 @@ class SnippetFeatureDataset(BaseActionDataset):
             )
         self.store = FeatureStore(self.data_prefix['feature'], **self.feature)
         times = ExtractionTimes(self.data_prefix['feature'])
-        told, self.timeline = self.timeline, times.timeline(self.timeline)
+        given, self.timeline = self.timeline, times.timeline(self.timeline)
         records = [
-            times.record(record, self.store.path(record.name), told)
+            times.record(record, self.store.path(record.name), given)
             for record in self._present(self._records())
         ]
         unlabelled = [record.name for record in records if record.segments is None]

@@ -11,10 +11,9 @@ from mmengine.logging import print_log
 
 from mmsola.datasets.annotations import VideoRecord
 from mmsola.datasets.timeline import SnippetTimeline, TimelineError
-from mmsola.datasets.videos.video_facts import read_facts
+from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, read_facts
 from mmsola.files.json_file import is_positive, read_json_object
 
-_MANIFEST = '_extraction.json'
 # Encoders drop frames at the end, and durations are rounded or tell of the sound as well.
 _SLACK_STRIDES, _SLACK_SHARE = 3, 0.01
 _ALIKE = 0.03  # factors so near to each other have one cause; a stride so near a whole one is it
@@ -32,7 +31,7 @@ class ExtractionTimes:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.manifest = Path(folder) / _MANIFEST
+        self.manifest = Path(folder) / EXTRACTION_MANIFEST
         self.is_there = self.manifest.is_file()
         if not self.is_there:
             return
@@ -46,32 +45,30 @@ class ExtractionTimes:
         self.stride_frames = content['stride_frames']
         self.window_frames = content['snippet_frames'] * content['frame_interval']
 
-    def timeline(self, told: SnippetTimeline) -> SnippetTimeline:
+    def timeline(self, given: SnippetTimeline) -> SnippetTimeline:
         """The data set's timeline, with what it leaves open taken from the extraction.
 
         Raises:
             TimelineError: They contradict each other.
         """
         if not self.is_there:
-            return told
-        if told.stride_frames is None:
-            return replace(told, stride_frames=self.stride_frames, window_frames=self.window_frames)
-        window_frames = told.window_frames
-        if window_frames is None and told.stride_frames == self.stride_frames:
-            told, window_frames = replace(told, window_frames=self.window_frames), None
-        if told.stride_frames != self.stride_frames or window_frames not in (
-            None,
-            self.window_frames,
-        ):
-            raise TimelineError(
-                f'{self.manifest}: the features were extracted with stride_frames='
-                f'{self.stride_frames} and a window of {self.window_frames} frames\n  found: '
-                f'timeline=dict(stride_frames={told.stride_frames}, window_frames={window_frames})'
-                '\n  fix: leave stride_frames and window_frames out of timeline'
+            return given
+        known = (self.stride_frames, self.window_frames)
+        found = (given.stride_frames, given.window_frames)
+        if found[0] is None or found == (self.stride_frames, None):
+            return replace(
+                given, stride_frames=self.stride_frames, window_frames=self.window_frames
             )
-        return told
+        if found != known:
+            raise TimelineError(
+                f'{self.manifest}: the features were extracted with stride_frames={known[0]} and a '
+                f'window of {known[1]} frames\n  found: timeline=dict(stride_frames={found[0]}, '
+                f'window_frames={found[1]})\n  fix: leave stride_frames and window_frames out of '
+                'timeline'
+            )
+        return given
 
-    def record(self, record: VideoRecord, feature_path: str, told: SnippetTimeline) -> VideoRecord:
+    def record(self, record: VideoRecord, feature_path: str, given: SnippetTimeline) -> VideoRecord:
         """The record, with the fps of the frames that the snippets were made of.
 
         Raises:
@@ -81,10 +78,10 @@ class ExtractionTimes:
         if not self.is_there or not file.is_file():
             return record
         facts = read_facts(file, TimelineError)
-        if told.fps is not None and abs(told.fps - facts.fps) > _SLACK_SHARE * facts.fps:
+        if given.fps is not None and abs(given.fps - facts.fps) > _SLACK_SHARE * facts.fps:
             raise TimelineError(
                 f'{file}: the features were extracted at {facts.fps:g} frames a second\n  found: '
-                f'timeline=dict(fps={told.fps:g})\n  fix: leave fps out of timeline'
+                f'timeline=dict(fps={given.fps:g})\n  fix: leave fps out of timeline'
             )
         return replace(record, fps=facts.fps)
 
@@ -129,13 +126,15 @@ def check_timelines(
             longer.append(entry)
         elif end_sec < record.duration_sec - slack_sec:
             early.append(entry)
-    wrong = longer + (early if len(early) > num_timed / 2 else [])
+    wrong = longer
+    if len(early) > num_timed / 2:
+        wrong, early = longer + early, []
     if wrong:
         message = _message(where, wrong, num_timed, timeline)
         if on_bad_timeline == 'stop':
             raise TimelineError(message)
         print_log(message, 'current', 30)
-    if early and len(early) <= num_timed / 2:
+    if early:
         names = ', '.join(
             f'{record.name} ({end_sec:.1f} of {record.duration_sec:.1f} s)'
             for record, end_sec, _ in early[:_NAMED]

@@ -13,6 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, load_annotations
+from mmsola.datasets.untrimmed_videos import named
 from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall
 from mmsola.evaluation.class_scores import ClassScores
 from mmsola.evaluation.detection_map import (
@@ -291,9 +292,12 @@ class LocalizationMetric(BaseMetric):
         """A figure of detections that cannot be right is no figure."""
         odd = sorted(found - annotated)
         if not found & annotated:
+            found_names, names = (
+                named([repr(name) for name in labels]) for labels in (odd, sorted(annotated))
+            )
             raise ValueError(
                 f'LocalizationMetric: no detection has a class of the ground truth; found '
-                f'{_few(odd)}, expected {_few(sorted(annotated))}. Name the classes as the '
+                f'{found_names}, expected {names}. Name the classes as the '
                 'annotations do, or count all as one with class_agnostic=True.'
             )
         _count(odd, len(found), 'classes of detections are not in the ground truth')
@@ -359,10 +363,6 @@ def _each_once(found: LabelledSegments) -> np.ndarray:
 
 def _classes(videos: Mapping[str, LabelledSegments]) -> set[str]:
     return {label for video in videos.values() for label in video.labels}
-
-
-def _few(names: Sequence[str]) -> str:
-    return ', '.join(map(repr, names[:5])) + (f' and {len(names) - 5} more' if names[5:] else '')
 
 
 def _count(names: Sequence[str], total: int, what: str) -> None:

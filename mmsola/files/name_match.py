@@ -32,16 +32,10 @@ def match_names(wanted: Iterable[str], held: Iterable[str]) -> dict[str, str]:
     absent = [name for name in wanted if name not in held]
     if not absent:
         return {}
-    candidates: dict[str, list[str]] = {}
-    for name in held.difference(wanted):
-        candidates.setdefault(plain_name(name), []).append(name)
+    candidates = NameLookup(held.difference(wanted))
     rivals = Counter(plain_name(name) for name in wanted)
-    plain = {name: plain_name(name) for name in absent}
-    return {
-        name: candidates[plain[name]][0]
-        for name in absent
-        if rivals[plain[name]] == 1 and len(candidates.get(plain[name], ())) == 1
-    }
+    found = {name: candidates.find(name) for name in absent if rivals[plain_name(name)] == 1}
+    return {name: other for name, other in found.items() if other is not None}
 
 
 class NameLookup:

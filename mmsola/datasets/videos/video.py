@@ -20,11 +20,12 @@ _LOST_SEC = 0.5
 
 # What no video has, but a damaged or hostile file may claim: it would fill the memory.
 _MOST_FRAMES = 20_000_000  # nine days of 25 a second
+_MOST_PIXELS = 1 << 27  # 16K
+
 # Titles and the like need not be text. PyAV 19 ignores by itself what is none.
 _OPEN_OPTIONS: dict[str, Any] = (
     {} if int(av.__version__.split('.')[0]) >= 19 else {'metadata_errors': 'ignore'}
 )
-_MOST_PIXELS = 1 << 27  # 16K
 
 
 class VideoError(ValueError):

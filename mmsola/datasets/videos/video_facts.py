@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmsola.files.json_file import is_positive, read_json_object
 
+EXTRACTION_MANIFEST = '_extraction.json'  # how all of a folder was extracted
+
 
 @dataclass(frozen=True)
 class VideoFacts:
