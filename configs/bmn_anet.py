@@ -7,6 +7,7 @@ work_dir = 'work_dirs/bmn_anet'
 test_evaluator = dict(
     _delete_=True,
     type='LocalizationMetric',
+    ann_file=_base_.test_dataloader.dataset.ann_file,
     strip_prefix='v_',
     out_file=f'{work_dir}/proposals.json',
 )

@@ -6,7 +6,7 @@ model = dict(feat_dim=512, temporal_dim=32, hidden_dim_2d=64, hidden_dim_3d=256)
 train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.training)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.validation)
 test_dataloader = val_dataloader
-val_evaluator = dict(class_agnostic=True)
+val_evaluator = dict(**_base_.official, class_agnostic=True)
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=2)
 param_scheduler = [

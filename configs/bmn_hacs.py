@@ -7,5 +7,6 @@ model = dict(feat_dim=2048)
 train_dataloader = dict(num_workers=8, dataset=_base_.training)
 val_dataloader = dict(num_workers=8, dataset=_base_.validation)
 test_dataloader = val_dataloader
+val_evaluator = _base_.official
 # tcanet_hacs.py refines them
-test_evaluator = dict(out_file=f'{work_dir}/proposals_validation.json')
+test_evaluator = dict(**_base_.official, out_file=f'{work_dir}/proposals_validation.json')

@@ -9,3 +9,5 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.validation)
 test_dataloader = val_dataloader
+val_evaluator = _base_.official
+test_evaluator = val_evaluator

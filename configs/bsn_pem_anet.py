@@ -18,6 +18,7 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_evaluator = dict(
     _delete_=True,
     type='LocalizationMetric',
+    ann_file=_base_.test_dataloader.dataset.ann_file,
     strip_prefix='v_',
     out_file=f'{work_dir}/proposals.json',
 )

@@ -3,7 +3,7 @@
 #
 # python tools/test.py configs/bmn_hacs.py CHECKPOINT
 # python tools/test.py configs/bmn_hacs.py CHECKPOINT --cfg-options \
-#     test_dataloader.dataset.subset=training \
+#     test_dataloader.dataset.subset=training test_evaluator.subset=training \
 #     test_evaluator.out_file=work_dirs/bmn_hacs/proposals_training.json
 _base_ = [
     '_base_/default_runtime.py',
@@ -53,5 +53,5 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-val_evaluator = dict(type='LocalizationMetric')
-test_evaluator = dict(type='LocalizationMetric', out_file=f'{work_dir}/proposals_validation.json')
+val_evaluator = dict(type='LocalizationMetric', **_base_.official)
+test_evaluator = dict(**val_evaluator, out_file=f'{work_dir}/proposals_validation.json')

@@ -413,7 +413,7 @@ def test_the_config_trains_validates_and_goes_on(cfg, tmp_path):
     runner = Runner.from_cfg(copy.deepcopy(cfg))
     runner.train()
     scores = runner.message_hub.log_scalars
-    assert {'val/loc/AUC', 'val/loc/AR@100', 'val/loc/mAP'} <= set(scores)
+    assert {'val/loc/AUC', 'val/loc/AR@100', 'val/loc/class_agnostic_AP'} <= set(scores)
     loaded = torch.load(tmp_path / 'recognizer' / 'epoch_1.pth')['state_dict']
     encoder = runner.model.encoder.recognizer
     assert set(encoder.state_dict()) == {k for k in loaded if not k.startswith('cls_head.')}

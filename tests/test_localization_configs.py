@@ -163,7 +163,7 @@ def documented_options(name):
 
 
 def check_figures(figures):
-    assert {'loc/AUC', 'loc/mAP'} <= figures.keys()
+    assert {'loc/AUC', 'loc/class_agnostic_AP'} <= figures.keys()
     assert all(0 <= value <= 100 for value in figures.values())
 
 

@@ -17,6 +17,7 @@ from mmengine.logging import MMLogger
 
 from mmsola.evaluation.average_recall import average_recall
 from mmsola.evaluation.class_scores import ClassScoreError
+from mmsola.evaluation.conventions import ConventionError
 from mmsola.evaluation.submission import read_submission
 from mmsola.evaluation.temporal_iou import temporal_iou
 
@@ -191,8 +192,9 @@ def test_a_segment_is_found_once():
 def test_the_grid_of_map_is_a_setting():
     truth, found = random_videos(np.random.default_rng(3), 4, (1, 3), 20)
     figures = measured(truth, found, map_tiou_thresholds=[0.3, 0.7])
-    assert {key for key in figures if '@0' in key} == {'mAP@0.30', 'mAP@0.70'}
-    assert figures['mAP'] == pytest.approx((figures['mAP@0.30'] + figures['mAP@0.70']) / 2)
+    at = ['class_agnostic_AP@0.30', 'class_agnostic_AP@0.70']
+    assert [key for key in figures if '@0' in key] == at
+    assert figures['class_agnostic_AP'] == pytest.approx(np.mean([figures[key] for key in at]))
 
 
 def test_without_labels_all_segments_are_one_class():
@@ -200,6 +202,7 @@ def test_without_labels_all_segments_are_one_class():
     one = {name: (segments, ['x'] * len(labels)) for name, (segments, labels) in truth.items()}
     labelled = [result(name, rows, ['x'] * len(rows)) for name, rows in found.items()]
     expected = measure(one, labelled)
+    expected = {key.replace('mAP', 'class_agnostic_AP'): value for key, value in expected.items()}
     assert measured(truth, found) == expected
     assert measure(truth, labelled, class_agnostic=True) == expected
 
@@ -340,6 +343,82 @@ def test_a_missing_file_of_class_scores_is_told_at_once(tmp_path):
         )
 
 
+# --- what counts ----------------------------------------------------------------------------------
+
+DOUBTFUL = [
+    ([0.0, 10.0], 'x'),
+    ([0.0005, 10.0005], 'x'),  # twice
+    ([0.0, 10.0], 'y'),
+    ([3.0, 3.0], 'x'),
+    ([20.0, 20.0005], 'x'),
+    ([40.0, 50.0], 'Ambiguous'),
+]
+COUNTED = {
+    'activitynet': [0, 1, 2, 3, 4, 5],
+    'opentad': [0, 2, 4, 5],
+    'actionformer': [0, 2, 5],
+}
+
+
+def some(rows):
+    segments, labels = zip(*(DOUBTFUL[i] for i in rows))
+    return np.array(segments), list(labels)
+
+
+@pytest.mark.parametrize('ignored', [[], ['Ambiguous']], ids=['', 'ignored'])
+@pytest.mark.parametrize('convention', COUNTED)
+def test_a_convention_counts_what_its_toolbox_counts(convention, ignored, log_lines):
+    rows = [i for i in COUNTED[convention] if DOUBTFUL[i][1] not in ignored]
+    truth = {'a': some(range(6)), 'v_b': some([0, 2])}
+    found = {
+        'a': [[0, 10, 0.9], [3, 3, 0.8], [40, 50, 0.7], [0, 9.9, 0.6]],
+        'v_b': [[0, 8, 0.5], [0, 10, 0.4]],
+    }
+    labels = {'a': ['x', 'x', 'Ambiguous', 'y'], 'v_b': ['y', 'x']}
+    results = [result(name, found[name], labels[name]) for name in found]
+    figures = measure(truth, results, convention=convention, ignored_classes=ignored)
+    clean = [results[1], result('a', found['a'], labels['a'])]
+    if ignored:
+        keep = [0, 1, 3]
+        clean[1] = result('a', [found['a'][i] for i in keep], [labels['a'][i] for i in keep])
+    assert figures == measure({'a': some(rows), 'v_b': some([0, 2])}, clean)
+    assert any(f'convention {convention}, segments that do not count:' in s for s in log_lines)
+
+
+def test_blocked_videos_count_for_nothing(tmp_path):
+    """Not as missed, and not as false; ActivityNet's list has no prefix."""
+    truth = {'a': some([0]), 'v_b': some([0]), 'c': some([0])}
+    results = [result('a', [[0, 10, 0.5]], ['x']), result('v_b', [[0, 1, 0.9]], ['x'])]
+    (tmp_path / 'blocked.json').write_text('["b", "c"]')
+    blocked = str(tmp_path / 'blocked.json')
+    assert measure(truth, results, blocked_videos=blocked)['mAP'] == 100
+    assert measure(truth, results, blocked_videos=['b'])['AR@1'] == 100
+    assert measure(truth, results)['mAP'] < 100
+
+
+@pytest.mark.parametrize('content', ['{"a": 1}', '[1]', 'a'])
+def test_a_list_of_blocked_videos_that_is_none_is_refused(content, tmp_path):
+    (tmp_path / 'blocked.json').write_text(content)
+    with pytest.raises(ConventionError, match=r'blocked\.json'):
+        METRICS.build(
+            dict(type='LocalizationMetric', blocked_videos=str(tmp_path / 'blocked.json'))
+        )
+
+
+def test_an_unknown_convention_is_refused():
+    with pytest.raises(ConventionError, match="'thumos'"):
+        METRICS.build(dict(type='LocalizationMetric', convention='thumos'))
+
+
+def test_results_of_other_videos_are_no_figure(tmp_path):
+    """As where the data set is of another subset than the evaluator."""
+    (tmp_path / 'anno.json').write_text(
+        json.dumps({'b': {'duration': 9, 'annotations': [{'segment': [0, 5]}]}})
+    )
+    with pytest.raises(ValueError, match="found 'a', expected 'b'"):
+        measured({'a': some([0])}, {'a': [[0, 1, 0.5]]}, ann_file=str(tmp_path / 'anno.json'))
+
+
 # --- windows, files, bad input --------------------------------------------------------------------
 
 
@@ -353,14 +432,14 @@ def test_windows_of_one_video_are_merged():
     figures = measure(truth, windows)
     assert figures['AR@100'] == pytest.approx(100)
     # the twin of the first fell behind the true second one
-    assert figures['mAP'] == pytest.approx(100)
+    assert figures['class_agnostic_AP'] == pytest.approx(100)
 
 
 def test_only_the_best_proposals_count():
     truth = {'a': (np.array([[0.0, 10.0]]), ['x'])}
     rows = [[30, 40, 0.9], [50, 60, 0.8], [0, 10, 0.7]]
-    assert measured(truth, {'a': rows}, max_proposals=2)['mAP'] == 0
-    assert measured(truth, {'a': rows}, max_proposals=3)['mAP'] > 0
+    assert measured(truth, {'a': rows}, max_proposals=2)['class_agnostic_AP'] == 0
+    assert measured(truth, {'a': rows}, max_proposals=3)['class_agnostic_AP'] > 0
 
 
 def test_the_submission_is_activitynets(tmp_path):
@@ -383,7 +462,7 @@ def test_a_video_without_segments_only_lowers_precision():
     truth = {'a': (np.array([[0.0, 10.0]]), ['x']), 'b': (np.zeros((0, 2)), [])}
     figures = measured(truth, {'a': [[0, 10, 0.5]], 'b': [[0, 10, 0.9]]})
     assert figures['AR@100'] == pytest.approx(100)
-    assert figures['mAP'] == pytest.approx(50)
+    assert figures['class_agnostic_AP'] == pytest.approx(50)
 
 
 def test_results_of_no_video_are_an_error():
@@ -426,7 +505,7 @@ def printed_by_the_tool(folder, *options):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
-    return {line[0]: float(line[1]) for line in lines if len(line) == 2 and line[0][0] in 'Am'}
+    return {line[0]: float(line[1]) for line in lines if len(line) == 2 and line[0][0] in 'Acm'}
 
 
 WRITTEN = {
@@ -442,6 +521,14 @@ WRITTEN = {
         None,
         {'tiou_thresholds': [0.3, 0.4], 'map_tiou_thresholds': [0.6, 0.7]},
         ['--tious', '0.3', '0.4', '0.1', '--map-tious', '0.6', '0.7', '0.1'],
+    ),
+    'convention': (
+        ['class 0', 'class 1'],
+        {'convention': 'opentad', 'ignored_classes': ['class 1'], 'blocked_videos': ['0_video']},
+        [
+            *('--convention', 'opentad', '--ignored-classes', 'class 1'),
+            *('--blocked-videos', 'blocked.json'),
+        ],
     ),
     'per class': (['class 0', 'class 1'], {'per_class': True}, ['--per-class']),
     'class scores': (None, {'class_scores': {'top_k': 1}}, []),
@@ -472,10 +559,11 @@ def test_what_is_written_measures_the_same_when_it_is_read(kind, tmp_path):
         for name in truth
     }
     (tmp_path / 'anno.json').write_text(json.dumps(entries))
+    (tmp_path / 'blocked.json').write_text('["0_video"]')
     printed = printed_by_the_tool(tmp_path, *options)
-    expected = {key: value for key, value in figures.items() if 'class' not in key}
+    expected = {key: value for key, value in figures.items() if not key.startswith('AP/class')}
     assert printed == {key: pytest.approx(value, abs=0.006) for key, value in expected.items()}
-    assert figures['mAP'] > 0
+    assert figures.get('mAP', figures.get('class_agnostic_AP')) > 0
 
 
 @pytest.mark.parametrize('options', [[], ['--subset', 'validation']])
@@ -510,4 +598,4 @@ def test_the_command_line_prints_what_the_metric_says(tmp_path):
     tool = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
     command = [sys.executable, str(tool), 'out.json', 'anno.json', '--subset', 'validation']
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert '2 videos' in done.stdout and 'mAP           100.00' in done.stdout
+    assert '2 videos' in done.stdout and 'class_agnostic_AP       100.00' in done.stdout

@@ -285,7 +285,7 @@ def test_what_all_windows_find_is_what_was_annotated(root):
         sample = entry['data_samples']
         results = model([entry['inputs']], [sample], 'predict')
         metric.process({'data_samples': [sample]}, results)
-    assert metric.evaluate(len(metric.results))['loc/mAP'] == pytest.approx(100)
+    assert metric.evaluate(len(metric.results))['loc/class_agnostic_AP'] == pytest.approx(100)
 
 
 # --- bad settings ---------------------------------------------------------------------------------

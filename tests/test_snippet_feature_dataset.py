@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from mmaction.registry import DATASETS, TRANSFORMS
+from mmaction.registry import DATASETS, METRICS, TRANSFORMS
+from mmengine.evaluator import Evaluator
 
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.features.feature_store import FeatureError
@@ -241,6 +242,41 @@ def test_values_of_videos_that_are_not_taken_are_not_looked_at(root, features):
 def test_other_channels_than_announced_are_found_at_build_time(root):
     with pytest.raises(FeatureError, match='2 of 2 videos'):
         build(root, feature={'num_channels': CHANNELS + 1}, check='header')
+
+
+def test_what_is_left_out_is_said_beside_the_figures(root, log_lines):
+    """The ground truth of data samples lacks it; MMEngine hands metainfo to the evaluator."""
+    database = json.loads((root / 'annotations.json').read_text())['database']
+    database['gone'] = database['b']
+    segments = [{'segment': segment} for segment in ([2.0, 99.0], [5.0, 5.0])]
+    database['a']['annotations'] += segments
+    database['c'] = {**database['b'], 'duration': 10.0, 'annotations': segments[:1]}
+    (root / 'annotations.json').write_text(json.dumps({'database': database}))
+    dataset = build(root, on_missing='skip', on_bad_segment='drop', min_snippets=11)
+    assert dataset.metainfo['left_out'] == {
+        'ends of segments after their video': 2,
+        'bad segments': 1,
+        'videos without features': 1,
+        'videos that are too short': 1,
+    }
+    metric = METRICS.build(dict(type='LocalizationMetric'))
+    evaluator = Evaluator(metric)
+    evaluator.dataset_meta = dataset.metainfo
+    proposals = [{'segment': [2.0, 15.0], 'score': 1.0}]
+    for i in range(len(dataset)):
+        sample = dataset[i]['data_samples']
+        found = {'video_name': sample.video_name, 'proposal_list': proposals}
+        metric.process({'data_samples': [sample]}, [found])
+    metric.evaluate(len(dataset))
+    assert any(
+        '1 videos without features' in line and 'do not count as missed' in line
+        for line in log_lines
+    )
+    metric = METRICS.build(dict(type='LocalizationMetric', ann_file=str(root / 'annotations.json')))
+    metric.dataset_meta = dataset.metainfo
+    metric.process({}, [{'video_name': 'a', 'proposal_list': proposals}])
+    metric.evaluate(1)
+    assert any('3 of 4 videos have no proposal; their segments count' in x for x in log_lines)
 
 
 @pytest.mark.parametrize('key', ['on_missing', 'on_bad_segment', 'check', 'role'])

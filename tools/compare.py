@@ -28,6 +28,11 @@ from mmsola.engine.seed_runs import SeedRun, stop_trainings
 from mmsola.evaluation.paired import paired_difference
 from mmsola.visualization.differences import draw_differences
 
+USUAL_FIGURES = (
+    *('loc/AUC', 'loc/AR@1', 'loc/AR@10', 'loc/AR@100'),
+    *('loc/mAP', 'loc/class_agnostic_AP'),
+)
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -39,8 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--figures',
         nargs='+',
-        default=['loc/AUC', 'loc/AR@1', 'loc/AR@10', 'loc/AR@100', 'loc/mAP'],
-        help='figures of the validation',
+        help=f'figures of the validation; default those of {" ".join(USUAL_FIGURES)} that it has',
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare'))
     parser.add_argument('--cfg-options', nargs='+', default=[], help='settings for every config')
@@ -80,6 +84,14 @@ def main() -> None:
         for name, cfg in configs.items()
     ]
     train(args, runs)
+    if args.figures is None:
+        measured = runs[0].figures()
+        args.figures = [figure for figure in USUAL_FIGURES if figure in measured]
+        if not args.figures:
+            raise SystemExit(
+                f'{args.names[0]}: its validation measures none of {USUAL_FIGURES}; it has '
+                f'{sorted(measured)}. Choose of them with --figures.'
+            )
     values = {name: collect(args, name, runs) for name in args.names}
     parameters = {name: count_parameters(cfg) for name, cfg in configs.items()}
     write(args, values)

@@ -1,7 +1,10 @@
-"""Measure a submission json against an annotation file: AR@AN, AUC and mAP.
+r"""Measure a submission json against an annotation file: AR@AN, AUC and mAP.
+
+Results without labels have no mAP: class_agnostic_AP is printed for them.
 
 python tools/eval_localization.py results.json data/ActivityNet/anet_anno_val.json
-python tools/eval_localization.py results.json thumos14.json --subset test --map-tious 0.3 0.7 0.1
+python tools/eval_localization.py results.json thumos14.json --subset test --map-tious 0.3 0.7 0.1 \
+    --convention opentad --ignored-classes Ambiguous
 """
 
 import argparse
@@ -13,6 +16,7 @@ import numpy as np
 import mmsola  # noqa: F401
 from mmsola.datasets.annotations import load_annotations
 from mmsola.engine.command_line import run
+from mmsola.evaluation.conventions import CONVENTIONS
 from mmsola.evaluation.detection_map import annotated_segments
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.evaluation.submission import read_submission
@@ -49,6 +53,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--top-k', type=int, default=1, help='classes a proposal gets')
     parser.add_argument('--multiply', action='store_true', help='multiply with the class score')
     parser.add_argument('--class-agnostic', action='store_true', help='count all as one class')
+    parser.add_argument(
+        '--convention',
+        choices=CONVENTIONS,
+        default='activitynet',
+        help='which segments count: opentad and actionformer leave out those of no length and '
+        'those that are annotated twice; default activitynet, which counts all',
+    )
+    parser.add_argument(
+        '--ignored-classes', nargs='+', default=[], help='classes that do not count'
+    )
+    parser.add_argument('--blocked-videos', default=(), help='json list of videos not to count')
     parser.add_argument('--per-class', action='store_true', help='print the AP of each class')
     return parser.parse_args()
 
@@ -82,6 +97,9 @@ def main() -> None:
         class_scores=scores if args.class_scores else None,
         class_agnostic=args.class_agnostic,
         per_class=args.per_class,
+        convention=args.convention,
+        ignored_classes=args.ignored_classes,
+        blocked_videos=args.blocked_videos,
     )
     results = read_submission(args.results)
     subset = None if args.video_list else args.subset
@@ -104,9 +122,11 @@ def main() -> None:
         name if name in truth or prefix + name not in truth else prefix + name: video
         for name, video in results.items()
     }
+    figures = metric.measure(truth, results)
     print(f'{args.results}: {len(truth)} videos of {args.ann_file}')
-    for key, value in metric.measure(truth, results).items():
-        print(f'{key:12} {value:7.2f}')
+    width = max(map(len, figures), default=0)
+    for key, value in figures.items():
+        print(f'{key:{width}} {value:7.2f}')
 
 
 if __name__ == '__main__':

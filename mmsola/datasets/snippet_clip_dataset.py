@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from mmsola.datasets.annotations import VideoRecord
 from mmsola.datasets.timeline import SnippetTimeline
-from mmsola.datasets.untrimmed_videos import named, read_records, say, video_info
+from mmsola.datasets.untrimmed_videos import leave_out, named, read_records, say, video_info
 from mmsola.datasets.videos.snippet_clips import SnippetClips
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import VideoError
@@ -127,7 +127,9 @@ class SnippetClipDataset(BaseActionDataset):
                 f'videos, found {dict(self.data_prefix)}.'
             )
         files = find_videos(self.ann_file, self.data_prefix['video'], self.subset, self.file_name)
-        records = read_records(self.ann_file, self.subset, self.group_field, self.on_bad_segment)
+        records = read_records(
+            self.ann_file, self.subset, self.group_field, self.on_bad_segment, self._metainfo
+        )
         self.clips = SnippetClips(files, self.sampling, self.frame_pipeline, self.fps, self.cache)
         infos, failures = [], []
         for record in records:
@@ -167,6 +169,7 @@ class SnippetClipDataset(BaseActionDataset):
                 f'{self.data_prefix["video"]}: {found}\n  expected: videos with frames\n'
                 '  fix: correct data_prefix and file_name, or record or download them again'
             )
+        leave_out(self._metainfo, len(failures), 'videos that cannot be decoded')
         self._say(f'{found}; skipped.')
 
     def _say(self, message: str) -> None:

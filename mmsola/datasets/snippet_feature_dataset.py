@@ -17,7 +17,7 @@ from mmsola.datasets.localization_transforms import GenerateSnippetLabels
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
-from mmsola.datasets.untrimmed_videos import named, read_records, say, video_info
+from mmsola.datasets.untrimmed_videos import leave_out, named, read_records, say, video_info
 from mmsola.files.name_match import rules_used
 
 
@@ -209,6 +209,9 @@ class SnippetFeatureDataset(BaseActionDataset):
         )
         long_enough = [info for info in data_list if info['num_snippets'] >= self.min_snippets]
         if len(long_enough) < len(data_list):
+            leave_out(
+                self._metainfo, len(data_list) - len(long_enough), 'videos that are too short'
+            )
             self._say(
                 f'{len(data_list) - len(long_enough)} of {len(data_list)} videos have fewer than '
                 f'{self.min_snippets} snippets and are left out.'
@@ -267,7 +270,9 @@ class SnippetFeatureDataset(BaseActionDataset):
                     'file; set ann_file.'
                 )
             return [VideoRecord(name) for name in self.store.names()]
-        records = read_records(self.ann_file, self.subset, self.group_field, self.on_bad_segment)
+        records = read_records(
+            self.ann_file, self.subset, self.group_field, self.on_bad_segment, self._metainfo
+        )
         if self.unannotated:
             known = {
                 record.name
@@ -295,6 +300,7 @@ class SnippetFeatureDataset(BaseActionDataset):
                     f'{named(held)}. Add them, fix feature=dict(file_name=...), or set '
                     "on_missing='skip'."
                 )
+            leave_out(self._metainfo, len(missing), 'videos without features')
             self._say(f'{found}; skipped.')
         return present
 

@@ -20,19 +20,30 @@ def read_records(
     subset: str | Sequence[str] | None = None,
     group_field: str | None = None,
     on_bad_segment: str = 'stop',
+    metainfo: dict | None = None,
 ) -> list[VideoRecord]:
     """Records of an annotation file; what was changed in it is said once.
 
+    Args:
+        ann_file: And the next three are those of ``load_annotations``.
+        metainfo: Of the data set, for :func:`leave_out`.
+
     Raises:
-        AnnotationError: As ``load_annotations``, whose arguments these are.
+        AnnotationError: As ``load_annotations``.
     """
     annotations = load_annotations(ann_file, subset, group_field, on_bad_segment)
     faults = ', '.join(f'{count} {fault}' for fault, count in annotations.faults.items())
-    for lines, what in (
-        (annotations.clipped, 'segments end after their video and are clipped'),
-        (annotations.dropped, f'segments are dropped ({faults})'),
+    for lines, what, changed in (
+        (
+            annotations.clipped,
+            'segments end after their video and are clipped',
+            'ends of segments after their video',
+        ),
+        (annotations.dropped, f'segments are dropped ({faults})', 'bad segments'),
     ):
         if lines:
+            if metainfo is not None:
+                leave_out(metainfo, len(lines), changed)
             say(f'{ann_file}: {len(lines)} {what}: {named(lines)}')
     return list(annotations.records)
 
@@ -76,6 +87,15 @@ def video_info(
         info['duration_frame'] = frames
         info['feature_frame'] = record.feature_frames or frames
     return info
+
+
+def leave_out(metainfo: dict, count: int, what: str) -> None:
+    """Keep how much of the annotations a data set leaves out, for evaluators to say.
+
+    MMEngine hands a data set's ``metainfo`` to them.
+    """
+    if count:
+        metainfo.setdefault('left_out', {})[what] = count
 
 
 def say(message: str) -> None:

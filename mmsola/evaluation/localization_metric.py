@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, load_annotations
 from mmsola.datasets.untrimmed_videos import named
 from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall
 from mmsola.evaluation.class_scores import ClassScores
+from mmsola.evaluation.conventions import Convention
 from mmsola.evaluation.detection_map import (
     LabelledSegments,
     annotated_segments,
@@ -35,7 +37,8 @@ class LocalizationMetric(BaseMetric):
     Extends MMAction2's ``ANetMetric``, which cuts two letters off every name and knows no mAP.
 
     A proposal without a ``label`` becomes detections of the video's best classes where class scores
-    are given; else all segments count as one class, and so does every proposal.
+    are given; else all segments count as one class, and so does every proposal. What is reported
+    then is ``class_agnostic_AP``: it is no ``mAP``, and must not be compared with one.
 
     A proposal that stands there with several classes is one proposal for AR and AUC.
 
@@ -53,8 +56,13 @@ class LocalizationMetric(BaseMetric):
         class_agnostic: Count all segments as one class even where proposals have labels.
         per_class: Report the mean AP of each class as well.
         merge: Soft-NMS over the parts of a video: ``alpha``, and the tIoU above which it decays.
-        ann_file: Take ground truth from this annotation file and not from the data samples.
+        ann_file: Take ground truth from this annotation file and not from the data samples, which
+            lack what a data set left out. Videos without results count as missed.
         subset: Its subset.
+        convention: Which segments count: ``'activitynet'``, ``'opentad'`` or ``'actionformer'``
+            (:class:`Convention`).
+        ignored_classes: Classes that are no part of the task, such as THUMOS14's ``'Ambiguous'``.
+        blocked_videos: Videos that do not count: names, or a json file with a list of them.
         out_file: Write ActivityNet's submission json here.
         strip_prefix: Cut this off the names in it, for example ``'v_'``.
 
@@ -62,6 +70,7 @@ class LocalizationMetric(BaseMetric):
         ValueError: A result without numbers, or with a reversed segment; no result at all; class
             scores that fit neither videos nor classes; labels of which none is an annotated class;
             an AN above max_proposals.
+        ConventionError: There is no such convention, or a bad list of blocked videos.
     """
 
     default_prefix = 'loc'
@@ -78,6 +87,9 @@ class LocalizationMetric(BaseMetric):
         merge: dict | None = None,
         ann_file: str | None = None,
         subset: str | Sequence[str] | None = None,
+        convention: str = 'activitynet',
+        ignored_classes: Sequence[str] = (),
+        blocked_videos: str | Sequence[str] = (),
         out_file: str | None = None,
         strip_prefix: str = '',
         collect_device: str = 'cpu',
@@ -123,13 +135,14 @@ class LocalizationMetric(BaseMetric):
                 f'LocalizationMetric: class_scores has file, top_k and multiply, not '
                 f'{sorted(options)}.'
             )
+        self.convention = Convention(convention, ignored_classes, blocked_videos)
         self._ground_truth: dict[str, LabelledSegments] | None = None
         if ann_file is not None:
             records = load_annotations(ann_file, subset=subset, on_bad_segment='keep').records
             truths = {record.name: annotated_segments(record) for record in records}
             self._ground_truth = {n: truth for n, truth in truths.items() if truth is not None}
             if self.class_scores is not None:
-                self._check_class_scores(self._ground_truth)
+                self._check_class_scores(self.convention.ground_truth(self._ground_truth))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the results of a batch, and the segments its data samples carry."""
@@ -160,6 +173,7 @@ class LocalizationMetric(BaseMetric):
         proposals = self.merged(results)
         ground_truth = self._ground_truth
         if ground_truth is None:
+            self._say_left_out()
             ground_truth = {}
             for entry in results:
                 rows = entry['annotations']
@@ -179,6 +193,9 @@ class LocalizationMetric(BaseMetric):
         if matched:
             print_log(f'LocalizationMetric: {rules_used(matched)}', 'current')
             proposals = {matched.get(name, name): found for name, found in proposals.items()}
+        ground_truth = self.convention.ground_truth(ground_truth)
+        proposals = self.convention.results(proposals)
+        print_log(f'LocalizationMetric: {self.convention}', 'current')
         outside = [name for name in proposals if name not in ground_truth]
         _count(outside, len(proposals), 'videos with results are not in the ground truth; left out')
         empty = [
@@ -190,6 +207,13 @@ class LocalizationMetric(BaseMetric):
         detections = self._detections(ground_truth, proposals)
         if self.out_file is not None:
             self._write(detections)
+        if proposals and len(outside) == len(proposals):
+            raise ValueError(
+                f'LocalizationMetric: of {len(outside)} videos with results none is in the ground '
+                f'truth; found {named([repr(name) for name in outside])}, expected '
+                f'{named([repr(name) for name in ground_truth])}. Correct ann_file and subset of '
+                'the evaluator.'
+            )
         if not any(len(truth.labels) for truth in ground_truth.values()):
             print_log(
                 'LocalizationMetric: no video has an annotated segment, so there is nothing to '
@@ -208,13 +232,21 @@ class LocalizationMetric(BaseMetric):
         figures = {'AUC': recall.auc}
         for number in self.average_numbers:
             figures[f'AR@{number}'] = recall.at(number)
+        found_classes = _classes(detections) - {''}
+        # a file of results names what has no label 'action', so these are one and the same
+        is_agnostic = self.class_agnostic or not found_classes - {CLASS_AGNOSTIC_LABEL}
+        if not is_agnostic:
+            self._check_classes(found_classes, _classes(ground_truth))
         precision = average_precision(
-            *self._labelled(ground_truth, detections), self.map_tiou_thresholds
+            _of_one_class(ground_truth) if is_agnostic else ground_truth,
+            _of_one_class(detections) if is_agnostic else _all_labelled(detections),
+            self.map_tiou_thresholds,
         )
         mean = 100 * np.mean(list(precision.values()), axis=0)
-        figures['mAP'] = float(mean.mean())
+        key = 'class_agnostic_AP' if is_agnostic else 'mAP'
+        figures[key] = float(mean.mean())
         for tiou, value in zip(self.map_tiou_thresholds, mean):
-            figures[f'mAP@{tiou:.2f}'] = float(value)
+            figures[f'{key}@{tiou:.2f}'] = float(value)
         if self.per_class:
             for label, values in precision.items():
                 figures[f'AP/{label}'] = 100 * float(values.mean())
@@ -261,33 +293,6 @@ class LocalizationMetric(BaseMetric):
             np.concatenate([found.scores * factor for factor in factors] or [np.zeros(0)]),
         )
 
-    def _labelled(
-        self,
-        ground_truth: Mapping[str, LabelledSegments],
-        detections: Mapping[str, LabelledSegments],
-    ) -> tuple[Mapping[str, LabelledSegments], Mapping[str, LabelledSegments]]:
-        # a file of results names what has no label 'action', so these are one and the same
-        found_classes = _classes(detections) - {''}
-        if not self.class_agnostic and found_classes - {CLASS_AGNOSTIC_LABEL}:
-            self._check_classes(found_classes, _classes(ground_truth))
-            return ground_truth, {
-                name: LabelledSegments(
-                    video.segments,
-                    [label or CLASS_AGNOSTIC_LABEL for label in video.labels],
-                    video.scores,
-                )
-                for name, video in detections.items()
-            }
-        return tuple(  # type: ignore[return-value]
-            {
-                name: LabelledSegments(
-                    video.segments, [CLASS_AGNOSTIC_LABEL] * len(video.labels), video.scores
-                )
-                for name, video in videos.items()
-            }
-            for videos in (ground_truth, detections)
-        )
-
     def _check_classes(self, found: set[str], annotated: set[str]) -> None:
         """A figure of detections that cannot be right is no figure."""
         odd = sorted(found - annotated)
@@ -301,6 +306,19 @@ class LocalizationMetric(BaseMetric):
                 'annotations do, or count all as one with class_agnostic=True.'
             )
         _count(odd, len(found), 'classes of detections are not in the ground truth')
+
+    def _say_left_out(self) -> None:
+        """Say beside the figures what the data set's own ground truth lacks."""
+        left_out = (self.dataset_meta or {}).get('left_out') or {}
+        reasons = ', '.join(f'{count} {reason}' for reason, count in left_out.items() if count)
+        if reasons:
+            print_log(
+                'LocalizationMetric: the ground truth is what the data set kept of it; it left out '
+                f'{reasons}, which do not count as missed. Set ann_file and subset of the '
+                'evaluator to measure against the annotation file.',
+                'current',
+                30,
+            )
 
     def _check_class_scores(self, ground_truth: Mapping[str, LabelledSegments]) -> None:
         assert self.class_scores is not None
@@ -363,6 +381,20 @@ def _each_once(found: LabelledSegments) -> np.ndarray:
 
 def _classes(videos: Mapping[str, LabelledSegments]) -> set[str]:
     return {label for video in videos.values() for label in video.labels}
+
+
+def _of_one_class(videos: Mapping[str, LabelledSegments]) -> dict[str, LabelledSegments]:
+    return {
+        name: replace(video, labels=[CLASS_AGNOSTIC_LABEL] * len(video.labels))
+        for name, video in videos.items()
+    }
+
+
+def _all_labelled(videos: Mapping[str, LabelledSegments]) -> dict[str, LabelledSegments]:
+    return {
+        name: replace(video, labels=[label or CLASS_AGNOSTIC_LABEL for label in video.labels])
+        for name, video in videos.items()
+    }
 
 
 def _count(names: Sequence[str], total: int, what: str) -> None:

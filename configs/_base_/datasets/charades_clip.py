@@ -10,3 +10,4 @@ videos = dict(
 )
 training = dict(**videos, subset='training')
 validation = dict(**videos, subset='validation')
+official = dict(ann_file='data/charades_clip/annotations.json', subset='validation')

@@ -12,3 +12,4 @@ videos = dict(
 )
 training = dict(**videos, subset='training')
 validation = dict(**videos, subset='validation')
+official = dict(ann_file='data/HACS/HACS_segments_v1.1.1.json', subset='validation')

@@ -9,3 +9,4 @@ videos = dict(
 )
 training = dict(**videos, ann_file='isl_anno_train.json')
 validation = dict(**videos, ann_file='isl_anno_val.json')
+official = dict(ann_file='data/isl_i3d/isl_anno_val.json')

@@ -11,3 +11,9 @@ videos = dict(
 )
 training = dict(**videos, subset='validation')
 validation = dict(**videos, subset='test')
+official = dict(
+    ann_file='data/thumos14/annotations/thumos14.json',
+    subset='test',
+    convention='opentad',
+    ignored_classes=['Ambiguous'],
+)
