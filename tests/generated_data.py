@@ -132,12 +132,10 @@ def _write_features(place: Path, store: dict[str, np.ndarray], format: str) -> N
 
 def feature_dataset(root: Path, **settings) -> SnippetFeatureDataset:
     """Whole videos of ``root/features`` with ``root/annotations.json``."""
-    return DATASETS.build(
-        dict(
-            type='SnippetFeatureDataset',
-            ann_file=str(root / 'annotations.json'),
-            data_prefix=dict(feature=str(root / 'features')),
-            pipeline=[dict(type='LoadSnippetSequence'), dict(type='PackSnippetInputs')],
-            **settings,
-        )
+    defaults = dict(
+        type='SnippetFeatureDataset',
+        ann_file=str(root / 'annotations.json'),
+        data_prefix=dict(feature=str(root / 'features')),
+        pipeline=[dict(type='LoadSnippetSequence'), dict(type='PackSnippetInputs')],
     )
+    return DATASETS.build({**defaults, **settings})

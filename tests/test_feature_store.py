@@ -401,7 +401,8 @@ def test_pickled_pt_is_not_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ('array', 'words'),
     [
-        (np.ones((3, CHANNELS, 1, 1), np.float32), ['(3, 5, 1, 1)', '2 axes', 'squeeze']),
+        (np.ones((3, CHANNELS, 7, 7), np.float32), ['(3, 5, 7, 7)', '2 axes', 'pool_axes=']),
+        (np.ones((0, CHANNELS, 1, 1), np.float32), ['zero snippets', 'extract']),
         (np.ones(CHANNELS, np.float32), ['shape (5,)', '2 axes']),
         (np.ones((0, CHANNELS), np.float32), ['zero snippets', 'extract']),
         (np.ones((3, CHANNELS), np.int32), ['int32', 'float16, float32 or float64', 'convert']),
@@ -703,3 +704,74 @@ def test_pickled_files_are_refused_with_a_line_that_converts_them(tmp_path):
     command = str(error.value).split('convert it once: ')[1].strip()
     subprocess.run(command.replace('python', sys.executable, 1), shell=True, check=True)
     assert np.array_equal(FeatureStore(tmp_path).read('a'), array)
+
+
+# More than two axes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('format', ['npy', 'npz', 'pt', 'hdf5'])
+@pytest.mark.parametrize(
+    ('layout', 'to_stored'),
+    [
+        ('TC', lambda a: a[:, :, None, None, None]),
+        ('TC', lambda a: a[None]),
+        ('TC', lambda a: a[:, None]),
+        ('CT', lambda a: a.T[None, :, :, None, None]),
+        ('CT', lambda a: a.T[..., None, None]),
+    ],
+)
+def test_axes_of_length_one_are_left_out(tmp_path, features, format, layout, to_stored):
+    features['b'] = features['b'][:1]  # one snippet is one more axis of length 1
+    stored = {name: to_stored(array) for name, array in features.items()}
+    store = FeatureStore(write(tmp_path, format, stored), layout=layout)
+    store.check()
+    for name, expected in features.items():
+        assert store.shape(name) == expected.shape
+        np.testing.assert_array_equal(store.read(name), expected)
+    np.testing.assert_array_equal(store.read('a', 2, 5), features['a'][2:5])
+
+
+@pytest.mark.parametrize('format', ['npy', 'npz', 'pt', 'hdf5'])
+@pytest.mark.parametrize(('layout', 'axes'), [('TC', [1]), ('TC', [-2]), ('CT', [1, 3])])
+def test_axes_are_averaged_on_request(tmp_path, features, format, layout, axes):
+    random = np.random.default_rng(0)
+    features['b'] = features['b'][:1]
+    stored = {}
+    for name, array in features.items():
+        if layout == 'TC':
+            crops = array[:, None] + random.standard_normal((len(array), 10, CHANNELS))
+            features[name] = crops.mean(1)
+        else:
+            crops = array.T[:, None, :, None] + random.standard_normal((1, 3, 1, 7))
+            features[name] = crops.mean((1, 3)).T
+        stored[name] = crops.astype(np.float32)
+    store = FeatureStore(write(tmp_path, format, stored), layout=layout, pool_axes=axes)
+    store.check()
+    for name, expected in features.items():
+        assert store.shape(name) == expected.shape
+        np.testing.assert_allclose(store.read(name), expected, atol=1e-5)
+    np.testing.assert_allclose(store.read('a', 2, 5), features['a'][2:5], atol=1e-5)
+
+
+def test_half_precision_is_averaged_in_single(tmp_path):
+    crops = np.full((3, 4000, CHANNELS), 20.0, np.float16)  # their sum is none of half precision
+    store = FeatureStore(write(tmp_path, 'npy', {'a': crops}), pool_axes=[1])
+    np.testing.assert_array_equal(store.read('a'), np.full((3, CHANNELS), 20.0, np.float32))
+
+
+@pytest.mark.parametrize('format', ['npy', 'pt'])
+def test_the_line_that_converts_ten_crops_does(tmp_path, format):
+    crops = np.random.default_rng(0).random((7, 10, 64), np.float32)
+    root = write(tmp_path, format, {'a': crops})
+    with pytest.raises(FeatureError, match=r'feature=dict\(pool_axes=\[1\]\)') as error:
+        FeatureStore(root).check()
+    line = str(error.value).split('convert each file once: ')[1]
+    subprocess.run(line.replace('python', sys.executable, 1), shell=True, check=True)
+    store = FeatureStore(root)
+    np.testing.assert_allclose(store.read('a'), crops.mean(1), atol=1e-6)
+
+
+def test_an_axis_to_pool_that_is_not_there_is_named(tmp_path):
+    root = write(tmp_path, 'npy', {'a': np.ones((7, 10, 64), np.float32)})
+    with pytest.raises(FeatureError, match='no axis 3 to pool'):
+        FeatureStore(root, pool_axes=[3]).check()

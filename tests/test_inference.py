@@ -21,6 +21,7 @@ from mmsola.apis.inference import LocalizationInferencer
 from mmsola.apis.inference_inputs import InferenceError
 from mmsola.apis.manifest import sha256_of
 from mmsola.apis.segment_classes import classified
+from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.videos.video_list import find_videos
 from mmsola.engine.launch import build_runner
 from mmsola.evaluation.detection_map import LabelledSegments
@@ -130,6 +131,33 @@ def test_videos_features_and_the_test_of_the_config_give_the_same_segments(
         assert np.array_equal(found[name].scores, tested[name].scores)
         assert (np.diff(found[name].scores) <= 0).all()
         assert of(from_videos)[name][0]['segment'] == list(found[name].segments[0])
+
+
+def test_a_folder_of_features_is_opened_once(root, inferencer, monkeypatch):
+    """A store lists its whole folder: one for each of 2,000 files took a minute."""
+    opened = []
+    init = FeatureStore.__init__
+    monkeypatch.setattr(
+        FeatureStore, '__init__', lambda self, *a, **kw: (opened.append(a), init(self, *a, **kw))[1]
+    )
+    inferencer([root / 'features' / f'{name}.npy' for name in NAMES])
+    assert len(opened) == 2  # the folder, and that of the data set made of it
+
+
+def test_streams_are_given_by_the_folder_that_holds_them(root, inferencer, tmp_path):
+    for name in NAMES:
+        array = np.load(root / 'features' / f'{name}.npy')
+        for stream, part in (('rgb', array[:, :20]), ('flow', array[:, 20:])):
+            (tmp_path / stream).mkdir(exist_ok=True)
+            np.save(tmp_path / stream / f'{name}.npy', part)
+    cfg = localizer(root)
+    cfg.test_dataloader.dataset.feature = dict(streams=['rgb', 'flow'], num_channels=32)
+    of_streams = LocalizationInferencer(cfg, root / 'bmn.pth', device='cpu', show_progress=False)
+    annotations = str(root / 'annotations.json')
+    found = of(of_streams(tmp_path, ann_file=annotations))
+    assert found == of(inferencer(root / 'features', ann_file=annotations))
+    with pytest.raises(InferenceError, match='name that folder'):
+        of_streams(tmp_path / 'rgb' / 'long.npy')
 
 
 def test_long_videos_are_looked_at_in_windows_and_merged(root):

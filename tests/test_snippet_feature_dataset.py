@@ -274,7 +274,7 @@ def test_what_is_left_out_is_said_beside_the_figures(root, log_lines):
     )
     metric = METRICS.build(dict(type='LocalizationMetric', ann_file=str(root / 'annotations.json')))
     metric.dataset_meta = dataset.metainfo
-    metric.process({}, [{'video_name': 'a', 'proposal_list': proposals}])
+    metric.process({'data_samples': []}, [{'video_name': 'a', 'proposal_list': proposals}])
     metric.evaluate(1)
     assert any('3 of 4 videos have no proposal; their segments count' in x for x in log_lines)
 

@@ -18,7 +18,7 @@ from mmsola.apis.export import (
     feature_stores,
 )
 from mmsola.apis.manifest import sha256_of
-from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.features.stream_store import open_features
 from mmsola.engine.command_line import run
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     else:
         # laid out as the config says, but lying elsewhere
         settings = cfg.train_dataloader.dataset.get('feature') or {}
-        stores = [FeatureStore(args.features, **settings)]
+        stores = [open_features(args.features, **settings)]
     about = {
         'checkpoint': str(args.checkpoint),
         'checkpoint_sha256': sha256_of(args.checkpoint),

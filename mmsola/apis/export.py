@@ -28,6 +28,7 @@ from mmsola.atomic import disk_faults_named, remove_partials, replacing
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
 from mmsola.datasets.untrimmed_videos import named
 from mmsola.files.folder_lock import only_writer
@@ -79,7 +80,7 @@ def feature_stores(cfg: Config) -> list[FeatureStore]:
             settings = {'format': 'csv'}
         key = json.dumps([str(root), settings], sort_keys=True)
         if key not in found:
-            found[key] = FeatureStore(root, **settings)
+            found[key] = open_features(root, **settings)
     if not found:
         raise ExportError(
             f'{cfg.filename}: none of its data sets reads snippet features\n  expected: a '

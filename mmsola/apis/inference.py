@@ -24,10 +24,9 @@ from tqdm import tqdm
 from mmsola.apis.extraction import encoder_of, extract_features
 from mmsola.apis.inference_inputs import (
     InferenceError,
+    InputFiles,
     annotation_entry,
-    files_of,
     is_video,
-    read_features,
 )
 from mmsola.apis.segment_classes import ScoringEncoder, classified
 from mmsola.atomic import replacing
@@ -191,18 +190,18 @@ class LocalizationInferencer(BaseInferencer):
         ann_file: str | None = None,
     ) -> tuple[list[_Source], dict[str, str], Any, dict[str, _Scores]]:
         """Inputs with what is known of them, a data set of their features, and class scores."""
-        paths = files_of(inputs)
-        videos = {name: path for name, path in paths.items() if is_video(path)}
         dataset_cfg = self._dataset_cfg()
+        files = InputFiles(inputs, dataset_cfg.get('feature') or {})
+        paths = files.paths
         features = folder / 'features'
         features.mkdir()
         facts: dict[str, dict] = {}
         failed: dict[str, str] = {}
         scores: dict[str, _Scores] = {}
-        if videos:
-            facts, failed, scores = self._encode(videos, features, dataset_cfg)
-        for name in paths.keys() - videos.keys():
-            array, facts[name] = read_features(paths[name], dataset_cfg)
+        if files.videos:
+            facts, failed, scores = self._encode(files.videos, features, dataset_cfg)
+        for name, array, known in files.features():
+            facts[name] = known
             with replacing(features / f'{name}.npy') as partial:
                 np.save(partial, array)
         if not facts:

@@ -12,7 +12,8 @@ from torch.utils.data import get_worker_info
 
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
 from mmsola.datasets.features.feature_bank import FeatureBank
-from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.features.feature_errors import FeatureError
+from mmsola.datasets.features.stream_store import open_features, streams_of
 from mmsola.datasets.localization_transforms import GenerateSnippetLabels
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
@@ -36,7 +37,8 @@ class SnippetFeatureDataset(BaseActionDataset):
         data_prefix: ``dict(feature=...)``, a folder with one file a video or one HDF5 file.
         pipeline: Transforms; the first is ``LoadSnippetWindow`` or ``LoadSnippetSequence``.
         feature: How features lie on disk, arguments of ``FeatureStore``: ``format``, ``layout``,
-            ``file_name``, ``entry``, ``num_channels``.
+            ``file_name``, ``entry``, ``pool_axes``, ``num_channels``; ``streams=['rgb', 'flow']``
+            joins folders along the channels (``StreamStore``).
         timeline: Where snippets lie in time, arguments of ``SnippetTimeline``: ``stride_frames``,
             ``window_frames``, ``fps``, ``offset_frames``. What an extraction of ours says of its
             features fills in what is left out, and must not be contradicted.
@@ -166,7 +168,7 @@ class SnippetFeatureDataset(BaseActionDataset):
                 f'{type(self).__name__}: windows of {max(windows)} snippets, but min_snippets='
                 f'{self.min_snippets} lets shorter videos in; leave min_snippets out.'
             )
-        self.store = FeatureStore(self.data_prefix['feature'], **self.feature)
+        self.store = open_features(self.data_prefix['feature'], **self.feature)
         times = ExtractionTimes(self.data_prefix['feature'])
         given, self.timeline = self.timeline, times.timeline(self.timeline)
         records = [
@@ -294,11 +296,14 @@ class SnippetFeatureDataset(BaseActionDataset):
             found = f'{len(missing)} of {len(records)} videos have no features: {named(missing)}'
             if self.on_missing == 'stop' or not present:
                 held = self.store.names()
+                streams = streams_of(held, missing)
+                fix = (
+                    f'feature=dict(streams={streams})' if streams else 'feature=dict(file_name=...)'
+                )
                 raise FeatureError(
                     f'{self.data_prefix["feature"]}: {found}. Expected for example '
                     f'{self.store.path(missing[0])}, found {len(held)} videos such as '
-                    f'{named(held)}. Add them, fix feature=dict(file_name=...), or set '
-                    "on_missing='skip'."
+                    f"{named(held)}. Add them, set {fix}, or set on_missing='skip'."
                 )
             leave_out(self._metainfo, len(missing), 'videos without features')
             self._say(f'{found}; skipped.')

@@ -1,5 +1,6 @@
 # THUMOS14, I3D features (2048-d npy: 1024 RGB and 1024 flow; window 16, stride 4), laid out as
-# ActionFormer and OpenTAD publish them. Its `validation` subset is what everybody trains on.
+# ActionFormer and OpenTAD publish them; folders of RGB and of flow are joined by
+# feature=dict(streams=['rgb', 'flow']). Its `validation` subset is what everybody trains on.
 videos = dict(
     type='SnippetFeatureDataset',
     data_root='data/thumos14/',

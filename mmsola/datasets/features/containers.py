@@ -60,6 +60,10 @@ class Container:
         """Whether it can be told without parsing the values that all are finite."""
         return False
 
+    def pooling_line(self, key: str, axes: tuple[int, ...]) -> str:
+        """The shell line that averages the array of this video over axes; '' if there is none."""
+        return ''
+
 
 class Folder(Container):
     """One file a video, in a folder and its sub-folders."""
@@ -133,6 +137,12 @@ class NpyFolder(Folder):
         with self.opened(key) as stream:
             return map_npy(stream, path, _NPY_FIX.format(path=path))
 
+    def pooling_line(self, key: str, axes: tuple[int, ...]) -> str:
+        return (
+            f'python -c "import numpy as np; p = {self.path(key)!r}; '
+            f'np.save(p, np.load(p).mean({axes}))"'
+        )
+
 
 class NpzFolder(Folder):
     """``.npz``: read whole, since its arrays may be compressed; once, where a cache keeps them."""
@@ -174,6 +184,14 @@ class PtFolder(Folder):
     """``.pt``: a tensor, or a dict of tensors, mapped into memory by torch."""
 
     suffix = '.pt'
+
+    def pooling_line(self, key: str, axes: tuple[int, ...]) -> str:
+        if self.entry is not None:
+            return ''
+        return (
+            f'python -c "import torch; p = {self.path(key)!r}; '
+            f'torch.save(torch.load(p, weights_only=True).mean({axes}), p)"'
+        )
 
     def open(self, key: str) -> np.ndarray:
         import torch

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmsola.datasets.features import check_cache
+from mmsola.datasets.features.array_axes import ArrayAxes, AxesFault, axes_of
 from mmsola.datasets.features.feature_errors import FeatureError, dtype_error, feature_error
 from mmsola.datasets.features.open_container import open_container
 from mmsola.files.file_names import leads_out
@@ -38,13 +39,15 @@ class FeatureStore:
         format: ``'auto'`` (the one that is there), ``'csv'``, ``'npy'``, ``'npz'``, ``'pt'`` or
             ``'hdf5'``.
         layout: How each array lies on disk: ``'TC'`` is (snippets, channels), ``'CT'`` the other
-            way round.
+            way round. Axes of length 1 beside these two are left out.
         file_name: From a video's name to its file (without suffix) or HDF5 entry, for example
             ``'v_{name}'`` or ``'{name}_rgb'``. Files that do not match are not seen.
         entry: Which array to take where a file (npz, pt) or a video's group (HDF5) holds several.
         match_names: ``'usual'`` finds ``a.npy`` for a video ``v_a`` or ``a.mp4`` as well, where
             that is certain (:mod:`mmsola.files.name_match`); ``'exact'`` does not.
         num_channels: C. If None, the check takes what most videos have.
+        pool_axes: Axes of the stored arrays to average over, such as ``[1]`` for ten crops
+            ``(T, 10, C)``.
         cache: Keep csv and npz as npy in ``${MMSOLA_CACHE:-~/.cache/mmsola}`` when they are first
             read; it takes as much disk as npy does.
 
@@ -62,6 +65,7 @@ class FeatureStore:
         num_channels: int | None = None,
         cache: bool = True,
         match_names: str = 'usual',
+        pool_axes: Sequence[int] = (),
     ) -> None:
         if match_names not in ('usual', 'exact'):
             raise feature_error(
@@ -87,6 +91,7 @@ class FeatureStore:
         self.file_name = file_name
         self.entry = entry
         self.num_channels = num_channels
+        self.pool_axes = tuple(pool_axes)
         self._container = open_container(self.root, format, entry, cache)
         self.match_names = match_names
         self._held_as: dict[str, str] = {}
@@ -171,7 +176,7 @@ class FeatureStore:
                 'ask for a window inside the video',
             )
         try:
-            window = array[start:stop] if self.layout == 'TC' else array[:, start:stop].T
+            window = self._axes(name, array.shape).window(array, start, stop)
         except (OSError, RuntimeError, ValueError) as error:  # a damaged block of an HDF5 file
             raise self._unreadable(name, error) from error
         return np.array(window, dtype=np.float32, order='C')
@@ -255,6 +260,7 @@ class FeatureStore:
             'file_name': self.file_name,
             'entry': self.entry,
             'num_channels': self.num_channels,
+            **({'pool_axes': self.pool_axes} if self.pool_axes else {}),
         }
 
     def _call(self, of_container: Callable[[str], Any], name: str) -> Any:
@@ -288,19 +294,14 @@ class FeatureStore:
         """(T, C) of an array as it is stored, if it is one of snippet features."""
         where = self.path(name)
         axes = '(T, C)' if self.layout == 'TC' else '(C, T)'
-        if len(stored) != 2:
-            raise feature_error(
-                f'{where}: has shape {tuple(stored)}, {len(stored)} axes',
-                f'2 axes, {axes}: one vector for each snippet',
-                'pool or squeeze the other axes when features are extracted',
-            )
+        found = self._axes(name, stored)
         if getattr(dtype, 'kind', '') != 'f' or dtype.itemsize not in (2, 4, 8):
             raise dtype_error(where, dtype)
-        num_snippets, num_channels = stored if self.layout == 'TC' else stored[::-1]
-        if num_snippets == 0 or num_channels == 0:
+        num_snippets, num_channels = stored[found.time], stored[found.channel]
+        if 0 in stored:
+            what = 'snippets' if not num_snippets else 'values' if num_channels else 'channels'
             raise feature_error(
-                f'{where}: has zero {"channels" if num_snippets else "snippets"}, '
-                f'shape {tuple(stored)}',
+                f'{where}: has zero {what}, shape {tuple(stored)}',
                 f'{axes} with at least one snippet',
                 'extract this video again, or leave it out of the annotation file',
             )
@@ -313,6 +314,25 @@ class FeatureStore:
                 'correct num_channels in the config, or extract this video again',
             )
         return int(num_snippets), int(num_channels)
+
+    def _axes(self, name: str, stored: Sequence[int]) -> ArrayAxes:
+        try:
+            return axes_of(stored, self.layout, self.pool_axes)
+        except AxesFault as fault:
+            fix = 'squeeze the other axes when features are extracted'
+            if fault.pool:
+                convert = self._container.pooling_line(self._key(name), fault.pool)
+                fix = (
+                    'say which axes to average over, such as '
+                    f'feature=dict(pool_axes={list(fault.pool)})'
+                    + (f', or convert each file once: {convert}' if convert else '')
+                )
+            raise feature_error(
+                f'{self.path(name)}: {fault}',
+                f'2 axes, {"(T, C)" if self.layout == "TC" else "(C, T)"}: one vector for each '
+                'snippet, beside axes of length 1',
+                fix,
+            ) from fault
 
     def _transposed(self, found: str) -> FeatureError:
         other, axes = ('CT', '(C, T)') if self.layout == 'TC' else ('TC', '(T, C)')
