@@ -426,7 +426,8 @@ def test_training_with_a_bank_learns_what_training_from_files_learns(tiny_config
         runner = build_runner(copy.deepcopy(tiny_config))
         runner.train()
         weights.append(runner.model.state_dict())
-    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    for key, expected in weights[0].items():  # sums of another layout in memory may round otherwise
+        torch.testing.assert_close(weights[1][key], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

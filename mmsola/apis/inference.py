@@ -230,10 +230,12 @@ class LocalizationInferencer(BaseInferencer):
             ann_file=str(annotations),
             data_root='',
             data_prefix=dict(feature=str(features)),
-            feature=dict(num_channels=(dataset_cfg.get('feature') or {}).get('num_channels')),
             test_mode=True,
             min_snippets=1,
         )
+        # as they were written here, whatever they come from
+        num_channels = (dataset_cfg.pop('feature', None) or {}).get('num_channels')
+        dataset_cfg['feature'] = dict(num_channels=num_channels)
         # of the config's own videos
         for key in ('subset', 'group_field', 'role', 'on_missing', 'indices', 'unannotated'):
             dataset_cfg.pop(key, None)

@@ -97,6 +97,7 @@ def load_annotations(
     subset: str | Sequence[str] | None = None,
     group_field: str | None = None,
     on_bad_segment: str = 'stop',
+    may_be_empty: bool = False,
 ) -> AnnotationSet:
     """Read an annotation file of MMAction2's flat or of the ``database`` style.
 
@@ -113,6 +114,7 @@ def load_annotations(
         on_bad_segment: ``'stop'`` raises on bad segments, ``'drop'`` leaves them out. ``'keep'``
             changes nothing, which is what an official evaluation counts; times that are not finite
             or reversed stop it too.
+        may_be_empty: Do not warn of a file without any segment: to predict, none is needed.
 
     Raises:
         AnnotationError: The file cannot be read or used as annotations, or no video has a segment,
@@ -123,7 +125,7 @@ def load_annotations(
     file = os.fspath(path)
     refuse_other_kinds(file, AnnotationError)
     entries = _videos(file, read_json(file, AnnotationError, 'a json annotation file'))
-    _check_that_segments_are_read(file, entries)
+    _check_that_segments_are_read(file, entries, may_be_empty)
     if subset is not None:
         entries = _of_subset(file, entries, [subset] if isinstance(subset, str) else list(subset))
     if group_field is not None:
@@ -292,7 +294,9 @@ def _has_segments(entry: dict[str, Any]) -> bool:
     return any(entry.get(field) for field in SEGMENT_FIELDS)
 
 
-def _check_that_segments_are_read(file: str, entries: dict[str, dict[str, Any]]) -> None:
+def _check_that_segments_are_read(
+    file: str, entries: dict[str, dict[str, Any]], may_be_empty: bool
+) -> None:
     """Refuse what is not understood, rather than take it for a file without annotations."""
     if any(_has_segments(entry) for entry in entries.values()):
         return
@@ -305,7 +309,8 @@ def _check_that_segments_are_read(file: str, entries: dict[str, dict[str, Any]])
             f'segments in one of {", ".join(map(repr, SEGMENT_FIELDS))}',
             'rename the field, or write {"annotations": [{"segment": [start, end], "label": ...}]}',
         )
-    print_log(f'{file}: none of its {len(entries)} videos has a segment.', 'current', 30)
+    if not may_be_empty:
+        print_log(f'{file}: none of its {len(entries)} videos has a segment.', 'current', 30)
 
 
 def _videos(file: str, content: Any) -> dict[str, dict[str, Any]]:

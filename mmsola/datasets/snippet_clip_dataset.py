@@ -128,7 +128,12 @@ class SnippetClipDataset(BaseActionDataset):
             )
         files = find_videos(self.ann_file, self.data_prefix['video'], self.subset, self.file_name)
         records = read_records(
-            self.ann_file, self.subset, self.group_field, self.on_bad_segment, self._metainfo
+            self.ann_file,
+            self.subset,
+            self.group_field,
+            self.on_bad_segment,
+            self._metainfo,
+            self.test_mode,
         )
         self.clips = SnippetClips(files, self.sampling, self.frame_pipeline, self.fps, self.cache)
         infos, failures = [], []

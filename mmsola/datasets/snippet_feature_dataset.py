@@ -273,7 +273,12 @@ class SnippetFeatureDataset(BaseActionDataset):
                 )
             return [VideoRecord(name) for name in self.store.names()]
         records = read_records(
-            self.ann_file, self.subset, self.group_field, self.on_bad_segment, self._metainfo
+            self.ann_file,
+            self.subset,
+            self.group_field,
+            self.on_bad_segment,
+            self._metainfo,
+            self.test_mode,
         )
         if self.unannotated:
             known = {

@@ -21,17 +21,21 @@ def read_records(
     group_field: str | None = None,
     on_bad_segment: str = 'stop',
     metainfo: dict | None = None,
+    test_mode: bool = False,
 ) -> list[VideoRecord]:
     """Records of an annotation file; what was changed in it is said once.
 
     Args:
         ann_file: And the next three are those of ``load_annotations``.
         metainfo: Of the data set, for :func:`leave_out`.
+        test_mode: The videos are to be predicted, which needs no segments.
 
     Raises:
         AnnotationError: As ``load_annotations``.
     """
-    annotations = load_annotations(ann_file, subset, group_field, on_bad_segment)
+    annotations = load_annotations(
+        ann_file, subset, group_field, on_bad_segment, may_be_empty=test_mode
+    )
     faults = ', '.join(f'{count} {fault}' for fault, count in annotations.faults.items())
     for lines, what, changed in (
         (
