@@ -30,6 +30,21 @@ def test_the_gate_moves_only_after_the_warmup(tiny_config, num_steps, shut):
     assert (model.neck.alpha.item() == 0) is shut
 
 
+@pytest.mark.parametrize('num_steps', [0, 1, 3, 5])
+def test_an_opened_gate_learns_at_its_own_rate(tiny_config, num_steps):
+    """The first step of Adam is one learning rate, whatever the gate waited for before."""
+    options = {'optim_wrapper.optimizer.weight_decay': 0, 'train_dataloader.batch_size': 16}
+    model = train(tiny_config, max_epochs=num_steps + 1, num_steps=num_steps, **options)
+    rate = tiny_config.optim_wrapper.optimizer.lr
+    rate *= tiny_config.optim_wrapper.paramwise_cfg.custom_keys['neck.alpha'].lr_mult
+    assert abs(model.neck.alpha.item()) == pytest.approx(rate, rel=1e-3)
+
+
+def test_a_loss_that_is_no_number_opens_no_gate(tiny_config, monkeypatch):
+    monkeypatch.setattr(gate_warmup_hook, '_mean_kl', lambda runner: float('nan'))
+    assert train(tiny_config, 3, num_steps=2, until=0.98).neck.alpha.item() == 0
+
+
 def test_the_predictor_learns_behind_a_shut_gate(tiny_config):
     torch.manual_seed(0)
     first = train(tiny_config, max_epochs=1, num_steps=9).head.predictor[0].weight
