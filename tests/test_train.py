@@ -175,7 +175,7 @@ def test_a_job_logs_saves_and_draws_what_a_person_wants_to_see(first):
         assert [image.step for image in accumulator.Images(tag)] == [2, 4]
 
 
-def test_killed_jobs_resume_to_the_very_weights_of_jobs_that_were_not(train, first, demo_root):
+def test_killed_jobs_resume_to_the_weights_of_jobs_that_were_not(train, first, demo_root):
     (demo_root / 'killer.py').write_text(KILLER)
     config = Config.fromfile(DEMO_CONFIG)
     config.custom_imports.imports.append('killer')
@@ -213,7 +213,8 @@ def test_killed_jobs_resume_to_the_very_weights_of_jobs_that_were_not(train, fir
     straight = train('seed1', '--seed', 1, '--no-validate', options=NO_PICTURES)
     output = straight.wait()
     assert 'Epoch(val)' not in output and not list((demo_root / 'seed1').glob('best*'))
-    assert difference(demo_root / 'killed2', demo_root / 'seed1') == 0
+    # files instead of a bank: batches lie otherwise in memory, where sums may round otherwise
+    assert difference(demo_root / 'killed2', demo_root / 'seed1') < 1e-6
     assert difference(demo_root / 'seed1', first[0]) > 1e-3
 
 
@@ -262,7 +263,7 @@ def test_a_checkpoint_that_does_not_fit_ends_the_test_with_solas_message(
     assert 'SoLa: the weights of' in message and 'do not fit' in message
     assert '(8, 8, 5)' in message and '(5, 8, 5)' in message
     message = unrelated.wait(None)
-    assert 'SoLa: ' in message and 'no key at all' in message
+    assert 'holds no SoLa' in message and 'the head of this checkpoint never saw' in message
 
 
 def test_a_checkpoints_features_can_be_exported_and_drawn(start, first, tiny_options, demo_root):

@@ -1,13 +1,17 @@
 from mmsola.engine.atomic_backend import AtomicLocalBackend
+from mmsola.engine.checkpoint_fits_hook import CheckpointFitsHook
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.gate_warmup_hook import GateWarmupHook
+from mmsola.engine.sync_buffers_hook import SyncBuffersHook
 from mmsola.engine.tsm_hook import TSMVisualizationHook
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook, ValidateFirstHook
 
 __all__ = [
     'AtomicLocalBackend',
+    'CheckpointFitsHook',
     'ExactResumeHook',
     'GateWarmupHook',
+    'SyncBuffersHook',
     'TSMVisualizationHook',
     'ValidateAtResumeHook',
     'ValidateFirstHook',

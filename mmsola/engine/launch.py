@@ -15,11 +15,14 @@ from torch import nn
 
 from mmsola import compat
 from mmsola.atomic import remove_partials
+from mmsola.engine.checkpoint_fits_hook import CheckpointFitsHook
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
 from mmsola.models import SoLa
+from mmsola.models.checkpoint_file import MissingCheckpoint, check_is_there, read_state_dict
+from mmsola.models.necks.sola_checkpoint import sola_prefixes
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +66,7 @@ def build_runner(cfg: Config) -> Runner:
         clean_up(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_neck(cfg, unwrapped_model(runner))
-    for kind in (ExactResumeHook, ValidateAtResumeHook):
+    for kind in (CheckpointFitsHook, ExactResumeHook, ValidateAtResumeHook):
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
     return runner
@@ -110,6 +113,8 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
     Raises:
         ValueError: The config has a neck outside of its model; the model swallowed it; or it is a
             frozen SoLa and nothing will be loaded into it.
+        CheckpointError: The SoLa's Pretrained checkpoint is not there, and ``load_from`` does not
+            hold the module either.
     """
     if 'neck' in cfg:
         raise ValueError(
@@ -125,10 +130,18 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
             f'{cfg.model.type}: takes neck={dict(wanted)} and ignores it. Derive a class of it '
             'from mmsola.SnippetNeckMixin and name that one in the config.'
         )
-    will_load = wanted.get('init_cfg') or cfg.get('load_from')
+    load_from = cfg.get('load_from')
+    will_load = wanted.get('init_cfg') or load_from
     if isinstance(neck, SoLa) and neck.frozen and not will_load:
         raise ValueError(
             'model.neck: a frozen SoLa into which nothing is loaded changes nothing. Set '
             "init_cfg=dict(type='Pretrained', checkpoint=...) to a checkpoint of SoLa "
             'pretraining, or frozen=False to train it along.'
         )
+    init_cfg = wanted.get('init_cfg') or {}
+    if isinstance(neck, SoLa) and init_cfg.get('type') == 'Pretrained':
+        try:
+            check_is_there(init_cfg['checkpoint'])
+        except MissingCheckpoint:
+            if not load_from or not sola_prefixes(read_state_dict(Path(load_from))):
+                raise

@@ -21,11 +21,16 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be read, or does not hold what is looked for."""
 
 
+class MissingCheckpoint(CheckpointError):
+    """There is no such file."""
+
+
 def the_one_file(checkpoint: str | Path) -> Path:
     """The file that a path or pattern such as ``work_dirs/sola/best_*.pth`` names.
 
     Raises:
-        CheckpointError: The pattern matches none or several, or it is an address.
+        MissingCheckpoint: The pattern matches none.
+        CheckpointError: It matches several, or it is an address.
     """
     refuse_address(checkpoint)
     path = Path(checkpoint)
@@ -33,11 +38,25 @@ def the_one_file(checkpoint: str | Path) -> Path:
         return path
     matching = sorted(glob.glob(str(checkpoint)))
     if len(matching) != 1:
-        raise CheckpointError(
+        kind = CheckpointError if matching else MissingCheckpoint
+        raise kind(
             f'{checkpoint}: expected one matching checkpoint, found {matching or "none"}. '
             'Train it first, or name the checkpoint itself.'
         )
     return Path(matching[0])
+
+
+def check_is_there(checkpoint: str | Path) -> Path:
+    """The file that a path or pattern names, which must be there.
+
+    Raises:
+        MissingCheckpoint: It is not.
+        CheckpointError: As :func:`the_one_file`.
+    """
+    path = the_one_file(checkpoint)
+    if not path.is_file():
+        raise MissingCheckpoint(f'{path}: no such checkpoint file.')
+    return path
 
 
 def refuse_address(checkpoint: str | Path) -> None:
@@ -59,11 +78,11 @@ def read_checkpoint(path: Path) -> Any:
     """What a file of ``torch.save`` holds; no pickled code is run.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or holds other objects than weights.
+        MissingCheckpoint: There is no such file.
+        CheckpointError: It is damaged, or holds other objects than weights.
     """
     refuse_address(path)
-    if not path.is_file():
-        raise CheckpointError(f'{path}: no such checkpoint file.')
+    check_is_there(path)
     packed = packed_entries(path)
     if packed:
         raise CheckpointError(

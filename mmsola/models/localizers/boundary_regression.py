@@ -26,7 +26,7 @@ def regress_boundaries(
         ``(N, 3)``.
     """
     ttn = tbr.ttn
-    start, end = segments.float().unbind(1)
+    start, end = segments.to(precise(tbr.reg1se[0].weight)).unbind(1)
     context = ttn.prop_boundary_ratio * (end - start)
     num_positions = features.shape[-1]
     starts = _positions(start - context, start, ttn.se_sample_num, num_positions)
@@ -40,7 +40,7 @@ def regress_boundaries(
     centre_width = _later_layers(
         tbr.reg1xw, sampled_convolution(tbr.reg1xw[0], whole, features, video)
     )
-    return start_end.float(), centre_width.float()
+    return start_end.to(precise(start_end)), centre_width.to(precise(centre_width))
 
 
 def sampled_convolution(
@@ -61,14 +61,15 @@ def sampled_convolution(
         video: ``(N,)``, the row of ``features`` for each row of ``positions``.
 
     Returns:
-        ``(N, O, L')``, in memory ``(N, L', O)``, and in float32 whatever autocast says: half
-        precision has too few fractions of a snippet.
+        ``(N, O, L')``, in memory ``(N, L', O)``, and in float32 at least, whatever autocast says:
+        half precision has too few fractions of a snippet.
     """
+    dtype = precise(conv.weight)
     num_sides, num_taps = positions.shape[1], conv.kernel_size[0]
     with torch.autocast(features.device.type, enabled=False):
         # zeros at positions -1 and T stand for everything outside
-        padded = F.pad(features.float(), (1, 1)).repeat(1, num_sides, 1)
-        weight = conv.weight.float().transpose(1, 2).flatten(0, 1).unsqueeze(-1)
+        padded = F.pad(features.to(dtype), (1, 1)).repeat(1, num_sides, 1)
+        weight = conv.weight.to(dtype).transpose(1, 2).flatten(0, 1).unsqueeze(-1)
         mixed = F.conv1d(padded, weight, groups=conv.groups)
         mixed = mixed.unflatten(1, (num_sides, -1, num_taps)).permute(0, 1, 3, 4, 2)
         # the convolution's own padding is zero too, as position -1 is
@@ -85,12 +86,18 @@ def sampled_convolution(
         sampled = F.embedding_bag(bags, mixed.flatten(0, 3), mode='sum', per_sample_weights=shares)
         num_rows, _, num_outputs, _ = row.shape
         sampled = sampled.view(num_rows, num_sides, num_outputs, mixed.shape[-1])
-        return (sampled.transpose(1, 2).flatten(2) + conv.bias.float()).transpose(1, 2)
+        return (sampled.transpose(1, 2).flatten(2) + conv.bias.to(dtype)).transpose(1, 2)
+
+
+def precise(x: Tensor) -> torch.dtype:
+    """Single precision, or double where this is double."""
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _later_layers(regressor: nn.Sequential, x: Tensor) -> Tensor:
     """All layers but the first, ``(N, O)`` of ``(N, C, L)`` that lies in memory as (N, L, C)."""
     _, relu, conv, _, last = regressor[:5]
+    x = x.to(conv.weight.dtype)  # of a model in half precision; autocast rounds by itself
     # as an image of height 1, which PyTorch convolves in that layout; sequences it would rearrange
     x = F.conv2d(
         relu(x).unsqueeze(2),

@@ -153,6 +153,8 @@ class SnippetNeckMixin(BaseModel):
                 f'{type(self).__name__}: the neck puts out {channels} channels, but '
                 f'{self.feat_dim_key}={self._feat_dim}; set both to those of the features.'
             )
+        if isinstance(neck, SoLa):
+            neck.may_be_loaded_later = True
         how = ', frozen' if getattr(neck, 'frozen', False) else ''
         print_log(f'{type(self).__name__}: features pass {type(neck).__name__}{how}.', 'current')
         return neck

@@ -19,7 +19,7 @@ from mmaction.models.localizers.utils import (
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from mmsola.models.localizers.boundary_regression import regress_boundaries
+from mmsola.models.localizers.boundary_regression import precise, regress_boundaries
 from mmsola.models.localizers.proposals import ranked_proposals
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 
@@ -51,7 +51,7 @@ class TCANet(SnippetNeckMixin, StockTCANet):
         """
         features = self._forward(batch_inputs)
         proposals, video = _joined(
-            [sample.proposals['proposals'] for sample in batch_data_samples], features.device
+            [sample.proposals['proposals'] for sample in batch_data_samples], features
         )
         kept = _is_proposal(proposals)
         proposals, video = proposals[kept], video[kept]
@@ -60,7 +60,8 @@ class TCANet(SnippetNeckMixin, StockTCANet):
             torch.cat([refined, (score * tiou)[:, None]], dim=1)
             for tiou, refined, *_ in self._stages(features, proposals[:, :2], video)
         ]
-        found = torch.stack(stages).float().cpu().numpy()
+        found = torch.stack(stages)
+        found = found.to(precise(found)).cpu().numpy()
         video_of = video.cpu().numpy()
         return [
             {
@@ -94,8 +95,8 @@ class TCANet(SnippetNeckMixin, StockTCANet):
             if len(segments) > most:
                 segments = segments[torch.randperm(len(segments))[:most]]
             wanted.append(F.pad(segments, (0, 0, 0, len(rows) - len(segments))))  # or cut
-        proposals, video = _joined(given, features.device)
-        gt_boxes, _ = _joined(wanted, features.device)
+        proposals, video = _joined(given, features)
+        gt_boxes, _ = _joined(wanted, features)
         kept = _is_proposal(proposals)
         stages = self._stages(features, proposals[kept, :2], video[kept], gt_boxes[kept])
         rlosses, ilosses = zip(*(losses for _, _, *losses in stages))
@@ -147,11 +148,12 @@ def _refine(
     return tiou, refined, rloss, tbr.iou_loss(tiou, match, threshold)
 
 
-def _joined(rows: list[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows of all videos, and the video of each."""
+def _joined(rows: list[Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of all videos, and the video of each; where and as precise as the features."""
+    device, dtype = features.device, precise(features)
     lengths = torch.tensor([len(every) for every in rows])
     video = torch.repeat_interleave(torch.arange(len(rows)), lengths)
-    return torch.cat([every.to(device, torch.float32) for every in rows]), video.to(device)
+    return torch.cat([every.to(device, dtype) for every in rows]), video.to(device)
 
 
 def _is_proposal(proposals: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmsola.models.checkpoint_file import CheckpointError, MissingCheckpoint
 from mmsola.models.necks.sola_checkpoint import architecture_of, read_sola_weights
 
 
@@ -24,7 +25,8 @@ class SoLa(BaseModule):
     exactly the identity. Parameter names are those of the authors' published networks.
 
     Loading is strict on every way in: weights that do not fit raise, whatever MMEngine's ``strict``
-    says. Only a module that holds loaded weights already may be passed over by a checkpoint.
+    says. A checkpoint without any SoLa passes it over: what is loaded or trained stays as it is,
+    and a frozen module that nothing was loaded into stops the first forward.
 
     Args:
         in_channels: Channels C of the snippet features, in and out.
@@ -67,6 +69,11 @@ class SoLa(BaseModule):
         self.in_channels = in_channels
         self.frozen = frozen
         self._loaded = False
+        # why a Pretrained checkpoint is not loaded; None if it is, or if there is none
+        self._lacks: str | None = None
+        #: A missing Pretrained checkpoint stops the first forward and not ``init_weights``: that of
+        #: the localizer, which MMEngine loads after ``init_weights``, may hold this module.
+        self.may_be_loaded_later = False
         self.alpha = nn.Parameter(torch.zeros(1))
         conv1, conv2 = (
             nn.Conv1d(channels, hidden_channels, size, padding='same', dilation=dilation)
@@ -122,8 +129,11 @@ class SoLa(BaseModule):
         Raises:
             ValueError: The channels of ``x`` are not ``in_channels``, or the module is frozen and
                 nothing was ever loaded into it.
+            CheckpointError: Its Pretrained checkpoint was missing, and no other one held it.
         """
         self._check_input(x)
+        if self._lacks is not None and not self._loaded:
+            raise CheckpointError(self._lacks)
         if self.frozen and not self._loaded:
             raise ValueError(
                 'SoLa: frozen, but no weights were loaded: it would be the identity for good. Set '
@@ -184,7 +194,13 @@ class SoLa(BaseModule):
         """Load a pretrained module strictly, else leave PyTorch's initialisation."""
         cfg = self.init_cfg
         if isinstance(cfg, dict) and cfg.get('type') == 'Pretrained':
-            weights = read_sola_weights(cfg['checkpoint'], cfg.get('prefix'))
+            try:
+                weights = read_sola_weights(cfg['checkpoint'], cfg.get('prefix'))
+            except MissingCheckpoint as error:
+                if not self.may_be_loaded_later:
+                    raise
+                self._lacks = str(error)
+                return
             self._check_weights(weights, cfg['checkpoint'])
             self.load_state_dict(weights)
             self._is_init = True
@@ -202,8 +218,9 @@ class SoLa(BaseModule):
         # Every way into the module ends here. MMEngine loads with strict=False, where a checkpoint
         # that does not fit leaves alpha = 0: an identity that looks like a working run.
         own = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-        if own or not self._loaded:
-            # A localizer's checkpoint without SoLa may still be loaded around a loaded module.
+        # One without any may be loaded around this module, and into the copy that EMAHook makes of
+        # the model before anything is loaded.
+        if own:
             self._check_weights(own, f'prefix {prefix!r}')
             self._loaded = True
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -28,10 +30,8 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     """
     checkpoint = the_one_file(checkpoint)
     state_dict = read_state_dict(checkpoint)
-    begins = [k[: -len('alpha')] for k in state_dict if k == 'alpha' or k.endswith('.alpha')]
-    complete = [p for p in begins if all(p + key in state_dict for key in SOLA_KEYS)]
     # an incomplete one is still the best place to say what is missing
-    found = sorted(complete or begins)
+    found = sola_prefixes(state_dict) or _beginnings(state_dict)
     if prefix is None:
         if len(found) != 1:
             raise CheckpointError(
@@ -50,6 +50,19 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     weights = {key: state_dict[prefix + key] for key in SOLA_KEYS}
     _check_module(checkpoint, prefix, weights)
     return weights
+
+
+def sola_prefixes(state_dict: Mapping[str, Any]) -> list[str]:
+    """Where complete SoLa modules begin in a state dict, such as ``'neck.'``."""
+    return [
+        prefix
+        for prefix in _beginnings(state_dict)
+        if all(prefix + key in state_dict for key in SOLA_KEYS)
+    ]
+
+
+def _beginnings(state_dict: Mapping[str, Any]) -> list[str]:
+    return sorted(k[: -len('alpha')] for k in state_dict if k == 'alpha' or k.endswith('.alpha'))
 
 
 def _check_module(checkpoint: Path, prefix: str, weights: dict[str, Tensor]) -> None:

@@ -1,0 +1,61 @@
+"""Whether a checkpoint fits the neck and the optimizer that it is loaded into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmaction.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+
+from mmsola.engine.unwrap import unwrapped_model
+from mmsola.models.necks import SoLa
+from mmsola.models.necks.sola_checkpoint import sola_prefixes
+
+
+@HOOKS.register_module()
+class CheckpointFitsHook(Hook):
+    """Refuse checkpoints whose misfit would show late, or in a message that helps nobody.
+
+    ``build_runner`` adds this hook to every run.
+
+    Raises:
+        ValueError: A checkpoint without SoLa is tested under a SoLa neck, which its head never saw;
+            one holds a SoLa, but not as its neck; or a training is resumed after a neck or an
+            encoder was frozen or unfrozen.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Look at what was loaded; the optimizer's state follows later."""
+        is_training = isinstance(runner._train_loop, BaseLoop)
+        neck = getattr(unwrapped_model(runner), 'neck', None)
+        weights = checkpoint.get('state_dict', checkpoint)
+        held = sola_prefixes({key.removeprefix('module.'): None for key in weights})
+        if isinstance(neck, SoLa) and held and 'neck.' not in held:
+            raise ValueError(
+                f'{runner._load_from}: holds a SoLa under the prefix {held[0]!r}\n'
+                "  expected: one under 'neck.', or none\n"
+                "  fix: name it in model.neck.init_cfg=dict(type='Pretrained', checkpoint=..., "
+                f'prefix={held[0]!r}) instead'
+            )
+        if isinstance(neck, SoLa) and not held and not is_training:
+            raise ValueError(
+                f'{runner._load_from}: holds no SoLa, and the config has one, which the head of '
+                'this checkpoint never saw\n  expected: the checkpoint of a localizer that was '
+                'trained with its neck\n  fix: name that one, or test with the config without neck'
+            )
+        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+        if runner._resume and optimizer is not None and 'optimizer' in checkpoint:
+            found = _num_trained(checkpoint['optimizer'])
+            expected = _num_trained(optimizer.state_dict())
+            if found != expected:
+                raise ValueError(
+                    f'{runner._load_from}: trained {found} parameters, this config trains '
+                    f'{expected}\n  expected: the config that it was trained with; a neck or an '
+                    'encoder was frozen or unfrozen since\n  fix: set frozen back to what it was, '
+                    'or begin a new training from these weights: load_from=... without resume'
+                )
+
+
+def _num_trained(state: dict[str, Any]) -> int:
+    return sum(len(group['params']) for group in state['param_groups'])
