@@ -45,6 +45,21 @@ def is_above(panel, bar):
     return bar.get_data_transform().contains_branch_seperately(panel.transData) == (True, False)
 
 
+@pytest.mark.parametrize('num_snippets', [1023, 1024, 6000])
+def test_a_long_video_is_averaged_to_the_resolution_of_the_picture(num_snippets):
+    """The picture of 6,000 x 6,000 took 2.5 GB."""
+    shown = features(num_snippets, names=('before',))
+    (panel,) = panels_of(draw_tsm(shown, 'v_abc', np.arange(num_snippets) * 0.5, SEGMENTS))
+    (image,) = panel.images
+    assert image.get_array().shape == (512, 512)
+    left, right, bottom, top = image.get_extent()
+    assert (left, right) == (top, bottom) == (-0.25, num_snippets / 2 - 0.25)
+    if num_snippets == 1024:
+        whole = temporal_self_similarity(shown['before'])
+        expected = whole.reshape(512, 2, 512, 2).mean((1, 3))
+        np.testing.assert_allclose(image.get_array(), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize('names', [('before',), ('before', 'after'), ('a', 'b', 'c')])
 def test_each_feature_has_one_image_on_the_common_scale_of_cosines(names):
     shown = features(names=names)

@@ -16,6 +16,7 @@ from mmsola.atomic import replacing
 from mmsola.evaluation.self_similarity import mean_similarity, temporal_self_similarity
 
 MAX_LEGEND = 8
+MOST_CELLS = 512  # to a side of a panel, which has hardly more pixels
 
 
 def draw_tsm(
@@ -25,6 +26,8 @@ def draw_tsm(
     segments: Sequence[dict] = (),
 ) -> Figure:
     """Draw the self-similarity of one video's features side by side, on one colour scale.
+
+    Of a long video, means over blocks of snippets are drawn, as fine as the picture.
 
     Args:
         features: Title of a panel -> sequence ``(T, C)``.
@@ -47,7 +50,7 @@ def draw_tsm(
     panels = figure.subplots(1, len(features), squeeze=False)[0]
     for panel, (name, feature) in zip(panels, features.items()):
         image = panel.imshow(
-            temporal_self_similarity(feature).cpu().numpy(),
+            temporal_self_similarity(feature, MOST_CELLS).cpu().numpy(),
             vmin=-1, vmax=1, cmap='RdBu_r', extent=(low, high, high, low), interpolation='nearest',
         )  # fmt: skip
         panel.set_title(
