@@ -6,10 +6,11 @@ import copy
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
-from generated_videos import write_video
+from generated_videos import damage, write_video
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -216,14 +217,15 @@ def test_bad_videos_stop_or_are_counted(root, dataset, tmp_path, log_lines):
     (tmp_path / 'videos').mkdir()
     good = (root / 'videos' / 'train_0.mp4').read_bytes()
     (tmp_path / 'videos' / 'train_0.mp4').write_bytes(good)
-    damaged = bytearray((root / 'videos' / 'train_1.mp4').read_bytes())
-    damaged[len(damaged) // 2 : len(damaged) // 2 + 400] = bytes(400)
-    (tmp_path / 'videos' / 'train_1.mp4').write_bytes(damaged)
+    source = root / 'videos' / 'train_1.mp4'
+    with av.open(str(source)) as container:
+        num_packets = sum(1 for p in container.demux(container.streams.video[0]) if p.size)
+    damage(source, tmp_path / 'videos' / 'train_1.mp4', range(2, num_packets))
     place = dict(data_prefix=dict(video=str(tmp_path / 'videos')))
 
-    with pytest.raises(VideoError, match='train_1.mp4: frame .* cannot be decoded'):
+    with pytest.raises(VideoError, match='train_1.mp4: .* of its .* frames cannot be decoded'):
         dataset(**place)[1]
-    with pytest.raises(VideoError, match='train_1.mp4: frame .* cannot be decoded'):
+    with pytest.raises(VideoError, match='train_1.mp4: .* of its .* frames cannot be decoded'):
         dataset(**place, cache=True)
     for cache in (False, True):
         kept = dataset(**place, cache=cache, on_bad='skip')

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from generated_videos import write_sound, write_video
+from generated_videos import damage, write_sound, write_video
 from mmaction.models.heads import FeatureHead
 from mmaction.registry import MODELS
 from mmengine.config import Config
@@ -152,9 +152,7 @@ def test_an_extraction_that_was_stopped_ends_as_one_that_was_not(root, encoder, 
 
 
 def test_videos_that_cannot_be_decoded_are_skipped_and_listed(root, encoder, tmp_path):
-    broken = bytearray((root / 'videos' / 'zwei Wörter 東.mp4').read_bytes())
-    broken[len(broken) // 2 : len(broken) // 2 + 400] = bytes(400)
-    (tmp_path / 'broken.mp4').write_bytes(broken)
+    damage(root / 'videos' / 'zwei Wörter 東.mp4', tmp_path / 'broken.mp4', range(5, 95))
     videos = {
         'broken': tmp_path / 'broken.mp4',
         'sound': write_sound(tmp_path / 'sound.mp4'),
@@ -173,6 +171,15 @@ def test_videos_that_cannot_be_decoded_are_skipped_and_listed(root, encoder, tmp
     (tmp_path / 'broken.mp4').write_bytes(videos['good'].read_bytes())
     total = extract_features(encoder, videos, tmp_path / 'out', batch_size=3)
     assert (total['written'], total['kept'], len(total['failed'])) == (1, 1, 2)
+
+
+def test_lost_frames_are_counted_beside_the_features(root, encoder, tmp_path, log_lines):
+    damage(root / 'videos' / 'zwei Wörter 東.mp4', tmp_path / 'a.mp4', [40, 41])
+    total = extract_features(encoder, {'a': tmp_path / 'a.mp4'}, tmp_path / 'out', batch_size=3)
+    assert total['lost'] == {'a': 2} and not total['failed']
+    facts = json.loads((tmp_path / 'out' / 'a.json').read_text())
+    assert facts['lost_frames'] == 2 and facts['num_frames'] == 120
+    assert any('In 1 videos frames cannot be decoded' in x and 'a (2)' in x for x in log_lines)
 
 
 def test_frames_that_snippets_share_are_resized_once_and_then_forgotten(root, encoder, monkeypatch):

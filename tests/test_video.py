@@ -1,8 +1,9 @@
 """Videos as frames on an even grid, whatever their container, rate and damage."""
 
+import av
 import numpy as np
 import pytest
-from generated_videos import brightness, turn, write_sound, write_video
+from generated_videos import brightness, damage, picture, turn, write_sound, write_video
 
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
@@ -98,24 +99,96 @@ def test_a_single_frame(tmp_path):
 
 
 def test_what_is_no_video_says_what_it_is(tmp_path):
-    whole = write_video(tmp_path / 'whole.mp4', num_frames=300, moving=True).read_bytes()
-    hole = bytearray(whole)
-    hole[len(hole) // 2 : len(hole) // 2 + 800] = bytes(800)
+    file = write_video(tmp_path / 'whole.mp4', num_frames=300, moving=True)
+    whole = file.read_bytes()
+    ruin = damage(file, tmp_path / 'ruin.mp4', range(10, 290)).read_bytes()
     for name, content, message in (
         ('empty', b'', 'is empty'),
         ('text', b'hello' * 1000, 'cannot be opened as a video'),
         ('cut', whole[: len(whole) // 2], 'cannot be opened as a video'),
-        ('hole', hole, 'of 300 cannot be decoded'),
+        ('ruin', ruin, 'of its 300 frames cannot be decoded'),
+        ('zeros', damage(file, file, range(300)).read_bytes(), 'not one of its 300 frames'),
     ):
         file = tmp_path / f'{name}.mp4'
         file.write_bytes(content)
         with pytest.raises(VideoError, match=message) as error:
             list(Video(file).frames(range(300)))
         assert str(file) in str(error.value) and 'fix:' in str(error.value)
-    with pytest.raises(VideoError, match='no picture, only sound'):
+    with pytest.raises(VideoError, match='no film, only sound'):
         Video(write_sound(tmp_path / 'sound.mp4'))
     with pytest.raises(VideoError, match='no such file'):
         Video(tmp_path / 'nothing.mp4')
+
+
+@pytest.mark.parametrize('codec', ['mpeg4', 'libx264'])
+def test_what_a_damaged_packet_held_is_counted_and_decoded_past(tmp_path, codec):
+    """It lost everything after it: frames 61 to 119 of 120."""
+    whole = write_video(tmp_path / 'whole.mp4', num_frames=120, codec=codec)
+    video = Video(damage(whole, tmp_path / 'a.mp4', [60]))
+    shown = seen(video, range(120))
+    expected = seen(Video(whole), range(120))
+    lost = sorted(video.lost)
+    assert len(lost) == 1 and 55 <= lost[0] <= 61
+    assert sum(abs(a - b) > 2 for a, b in zip(shown, expected)) <= 1
+    again = Video(tmp_path / 'a.mp4')
+    assert seen(again, [119, 0, lost[0] + 1]) == [shown[119], shown[0], shown[lost[0] + 1]]
+    assert not again.lost, 'only what was asked for counts'
+
+
+def test_frames_lost_at_the_end_are_stood_for_by_the_last(tmp_path):
+    whole = write_video(tmp_path / 'whole.mp4', num_frames=60)
+    video = Video(damage(whole, tmp_path / 'a.mp4', range(40, 60)))
+    assert len(list(video.frames(range(60)))) == 60 and sorted(video.lost) == list(range(40, 60))
+
+
+def test_a_cover_is_no_film(tmp_path):
+    """As in a record with a picture of its front."""
+    with av.open(str(tmp_path / 'record.mp4'), 'w') as container:
+        cover = container.add_stream('mjpeg', rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, 'yuvj420p'
+        cover.disposition = av.stream.Disposition.attached_pic
+        film = container.add_stream('mpeg4', rate=10)
+        film.width, film.height, film.pix_fmt = 64, 48, 'yuv420p'
+        for stream, count in ((cover, 1), (film, 20)):
+            for i in range(count):
+                frame = av.VideoFrame.from_ndarray(picture(i, (64, 48)), format='rgb24')
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    with av.open(str(tmp_path / 'record.mp4')) as container:
+        is_cover = [
+            bool(stream.disposition & av.stream.Disposition.attached_pic)
+            for stream in container.streams.video
+        ]
+    if not any(is_cover):
+        pytest.skip('this FFmpeg does not write which stream is a cover')
+    assert Video(tmp_path / 'record.mp4').num_frames == 20
+
+
+@pytest.mark.parametrize('suffix', ['ts', 'mts', '3gp', 'gif', 'MPG'])
+def test_videos_of_every_suffix_are_found(tmp_path, suffix, log_lines):
+    codec = {'gif': 'gif', '3gp': 'mpeg4'}.get(suffix, 'mpeg2video')
+    fps = 25 if codec == 'mpeg2video' else 10
+    path = tmp_path / 'videos' / f'a.{suffix}'
+    path.parent.mkdir()
+    if codec == 'gif':
+        with av.open(str(path), 'w') as container:
+            stream = container.add_stream('gif', rate=10)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, 'rgb8'
+            for i in range(20):
+                frame = av.VideoFrame.from_ndarray(picture(i, (64, 48)), format='rgb24')
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    else:
+        write_video(path, 20, codec=codec, fps=fps)
+    (tmp_path / 'videos' / 'notes.txt').write_text('x')
+    assert find_videos(path) == find_videos(path.parent) == {'a': path}
+    assert abs(Video(path).num_frames - 20) <= 1
+    assert any('1 files are left out' in line and '.txt' in line for line in log_lines)
+
+
+def test_a_video_of_an_unknown_suffix_is_taken_if_it_is_named(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', 20).rename(tmp_path / 'a.film')
+    assert find_videos(path) == {'a': path} and Video(path).num_frames == 20
 
 
 def test_a_recording_cut_off_gives_what_is_there(tmp_path):
@@ -151,8 +224,9 @@ def test_videos_of_a_list_and_of_an_annotation_file(tmp_path):
     assert found['one'] == tmp_path / 'videos' / 'one.mp4'
     annotations = tmp_path / 'anno.json'
     annotations.write_text('{"database": {"two words": {"duration": 1, "annotations": []}}}')
-    found = find_videos(annotations, tmp_path / 'videos' / 'sub', file_name='v_{name}')
-    assert found == {'two words': tmp_path / 'videos' / 'sub' / 'v_two words.mp4'}
+    for file_name in ('v_{name}', '{name}'):  # the usual prefix needs no template
+        found = find_videos(annotations, tmp_path / 'videos' / 'sub', file_name=file_name)
+        assert found == {'two words': tmp_path / 'videos' / 'sub' / 'v_two words.mp4'}
     with pytest.raises(VideoError, match="such as --file-name 'v_{name}'"):
         find_videos(annotations, tmp_path / 'videos')
     with pytest.raises(VideoError, match='give --root'):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -129,7 +130,7 @@ def extract_features(
         mine = order[rank::world_size]
         found = {name: _found(folder, name, dtype) for name in mine}
         todo = [name for name in mine if found[name] != 'whole']
-        failed, num_snippets = _extract(
+        failed, lost, num_snippets = _extract(
             encoder,
             {name: videos[name] for name in todo},
             folder,
@@ -144,11 +145,20 @@ def extract_features(
             'kept': len(mine) - len(todo),
             'snippets': num_snippets,
             'failed': failed,
+            'lost': lost,
             'damaged': [name for name in mine if found[name] == 'damaged'],
         }
         results = all_gather_object(result)
         total = {key: sum(r[key] for r in results) for key in ('written', 'kept', 'snippets')}
-        total['failed'] = {name: why for r in results for name, why in sorted(r['failed'].items())}
+        for key in ('failed', 'lost'):
+            total[key] = {name: what for r in results for name, what in sorted(r[key].items())}
+        if total['lost']:
+            of_each = [f'{name} ({count})' for name, count in total['lost'].items()]
+            say(
+                f'In {len(of_each)} videos frames cannot be decoded or are damaged, and the '
+                f'nearest ones stand for them: {named(of_each)}',
+                logging.WARNING,
+            )
         damaged = sorted(repr(name) for r in results for name in r['damaged'])
         if damaged:
             say(
@@ -298,8 +308,8 @@ def _extract(
     dtype: str,
     num_workers: int,
     show_progress: bool,
-) -> tuple[dict[str, str], int]:
-    """Why videos failed, by name, and how many snippets were written."""
+) -> tuple[dict[str, str], dict[str, int], int]:
+    """Why videos failed and how many frames others lost, by name; how many snippets there are."""
     stream = SnippetStream(
         videos,
         encoder.sampling,
@@ -310,6 +320,7 @@ def _extract(
     )
     loader = DataLoader(stream, batch_size=None, num_workers=num_workers, prefetch_factor=None)
     failed: dict[str, str] = {}
+    lost: dict[str, int] = {}
     open_files: dict[str, FeatureWriter] = {}
     num_snippets = 0
     sizes = {name: _bytes_of(path) for name, path in videos.items()}
@@ -348,12 +359,14 @@ def _extract(
                 open_files.pop(name).finish()
                 # last of all: it says that the features are there
                 write_manifest(folder / f'{name}.json', asdict(facts))
+                if facts.lost_frames:
+                    lost[name] = facts.lost_frames
             num_snippets += len(features)
             done = round(sizes[name] * len(features) / facts.num_snippets)
             progress.update(min(done, left[name]))
             left[name] -= min(done, left[name])
             progress.set_postfix(snippets=num_snippets, failed=len(failed))
-    return failed, num_snippets
+    return failed, lost, num_snippets
 
 
 def _encoded(

@@ -13,8 +13,9 @@ from mmsola.datasets.annotations import VideoRecord
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.timeline import SnippetTimeline
-from mmsola.datasets.videos.video import VIDEO_SUFFIXES, list_videos
+from mmsola.datasets.videos.video import list_videos
 from mmsola.datasets.videos.video_facts import read_facts
+from mmsola.files.suffixes import VIDEO_SUFFIXES
 
 
 class InferenceError(ValueError):

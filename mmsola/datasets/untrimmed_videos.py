@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -102,10 +103,10 @@ def leave_out(metainfo: dict, count: int, what: str) -> None:
         metainfo.setdefault('left_out', {})[what] = count
 
 
-def say(message: str) -> None:
+def say(message: str, level: int = logging.INFO) -> None:
     """Log a line, once in a distributed job."""
     if get_dist_info()[0] == 0:
-        print_log(message, 'current')
+        print_log(message, 'current', level)
 
 
 def named(items: Sequence[str]) -> str:

@@ -6,11 +6,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from mmsola.files.suffixes import FEATURE_SUFFIXES, VIDEO_SUFFIXES
+
 _PREFIX = 'v_'  # ActivityNet's, which its own submissions leave out
-_SUFFIXES = (
-    *('.mp4', '.mkv', '.avi', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.ts'),
-    *('.npy', '.npz', '.csv', '.pt', '.pth', '.h5', '.hdf5', '.json'),
-)
+_SUFFIXES = (*VIDEO_SUFFIXES, *FEATURE_SUFFIXES, '.json')
 
 
 def plain_name(name: str) -> str:

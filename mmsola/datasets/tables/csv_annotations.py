@@ -17,7 +17,8 @@ from mmsola.atomic import replacing
 from mmsola.datasets.annotations import ROUNDING_SEC, AnnotationError
 from mmsola.datasets.tables.seeded_split import draw_validation
 from mmsola.datasets.tables.segment_csv import CsvRow, SegmentTable, read_segment_csv
-from mmsola.datasets.videos.video import VIDEO_SUFFIXES, Video, VideoError, list_videos
+from mmsola.datasets.videos.video import Video, VideoError, list_videos
+from mmsola.files.suffixes import VIDEO_SUFFIXES
 
 _SHOWN = 10  # problems, or names of videos
 

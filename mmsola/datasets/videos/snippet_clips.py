@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.dataset import Compose
+from mmengine.logging import print_log
 
 from mmsola.datasets.features.free_memory import free_memory
 from mmsola.datasets.videos.frame_views import frame_views
@@ -60,6 +62,7 @@ class SnippetClips:
         self._facts: dict[str, tuple[int, float]] = {}
         self.keep = keep
         self.kept: dict[str, np.ndarray] = {}
+        self._said_lost: set[str] = set()
 
     def num_frames(self, name: str) -> int:
         """Frames of a video; nothing is decoded.
@@ -100,6 +103,14 @@ class SnippetClips:
             block = list(video.frames(wanted[begin : begin + BLOCK_FRAMES]))
             views += [crops[0] for crops in frame_views(block, self.frame_pipeline)]
         video.close()
+        if video.lost and name not in self._said_lost:
+            self._said_lost.add(name)
+            print_log(
+                f'{video.path}: {len(video.lost)} of its frames cannot be decoded or are damaged; '
+                'the nearest ones stand for them',
+                'current',
+                logging.WARNING,
+            )
         frames = np.stack(views)
         if self.keep:
             self.kept[name] = frames

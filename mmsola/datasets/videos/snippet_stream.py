@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +91,7 @@ class SnippetStream(IterableDataset):
             for begin in range(0, len(missing), BLOCK_FRAMES):
                 block = missing[begin : begin + BLOCK_FRAMES]
                 ready.update(zip(block, self._views(list(video.frames(block)))))
+            facts = replace(facts, lost_frames=len(video.lost))
             snippets = [self._inputs([ready[frame] for frame in row]) for row in wanted.tolist()]
             yield SnippetChunk(name, facts, torch.stack(snippets))
         video.close()

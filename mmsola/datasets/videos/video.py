@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
+from mmengine.logging import print_log
 
-VIDEO_SUFFIXES = ('.mp4', '.mkv', '.avi', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv')
+from mmsola.files.suffixes import VIDEO_SUFFIXES
 
 _SEEK_AHEAD_FRAMES = 256  # to one further away it is quicker to seek than to decode what is between
-# Recordings may begin or end in frames that cannot be decoded: the nearest stands for so much.
-_LOST_SEC = 0.5
+_NEAR_SEC = 0.5  # a seek that lands further from what was wanted is not believed
+_MOST_LOST = 0.5  # share of the frames; what loses more is no video
 
 # What no video has, but a damaged or hostile file may claim: it would fill the memory.
 _MOST_FRAMES = 20_000_000  # nine days of 25 a second
@@ -52,6 +54,8 @@ class Video:
         fps: Frames a second of the grid.
         duration_sec: From the beginning of the first to the end of the last frame.
         is_variable: Whether the file's own frames do not lie evenly.
+        lost: Frames of the file, of those that were asked for, that cannot be decoded or are
+            damaged; the nearest that can be stands for each.
 
     Raises:
         VideoError: The file is missing, empty, no video, or holds no frame.
@@ -84,12 +88,13 @@ class Video:
         self._to_rgb = VideoReformatter()  # one of its own for each frame takes as long as decoding
         self._picture = np.zeros((0, 0, 3), np.uint8)
         self._stands_for = range(0)  # frames of the file: for lost ones the next that is there
+        self.lost: set[int] = set()
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         """Pictures ``(H, W, 3)``, RGB uint8, of frames of the grid; quickest if indices rise.
 
         Raises:
-            VideoError: One of them cannot be decoded.
+            VideoError: More than half of the frames are lost.
         """
         for wanted in self._of_grid[np.asarray(indices, dtype=int)].tolist():
             if wanted not in self._stands_for:
@@ -107,14 +112,19 @@ class Video:
         if not reached <= wanted <= reached + _SEEK_AHEAD_FRAMES:
             self._decoded = self._decode_from(wanted)
         at, frame = self._next_from(wanted)
-        if at < wanted or self._seconds_between(wanted, at) > _LOST_SEC:
+        if at < wanted or self._seconds_between(wanted, at) > _NEAR_SEC:
             # a seek may land anywhere; from the beginning on there is no doubt
             self._decoded = self._decode_from(0)
             at, frame = self._next_from(wanted)
-        if frame is None or self._seconds_between(wanted, at) > _LOST_SEC:
-            near = '' if frame is None else f'; the nearest one that can is frame {at}'
-            raise self._error(f'frame {wanted} of {len(self._ticks)} cannot be decoded{near}')
-        self._stands_for = range(wanted, max(at, wanted) + 1)
+        if frame is None:
+            raise self._error(f'not one of its {len(self._ticks)} frames can be decoded')
+        # the last frame of all stands for those that are lost behind it
+        self._stands_for = range(wanted, at + 1 if at >= wanted else len(self._ticks))
+        self.lost.update(i for i in self._stands_for if i != at or frame.is_corrupt)
+        if len(self.lost) > _MOST_LOST * len(self._ticks):
+            raise self._error(
+                f'{len(self.lost)} or more of its {len(self._ticks)} frames cannot be decoded'
+            )
         picture = self._to_rgb.reformat(frame, format='rgb24').to_ndarray()
         # the mark says by how much to turn it, counter-clockwise
         turns = round(frame.rotation / 90) % 4
@@ -139,9 +149,12 @@ class Video:
         return abs(int(self._ticks[one] - self._ticks[other])) * self._tick_sec
 
     def _decode_from(self, wanted: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Frames with their places in the file, from a key frame at or before ``wanted`` on."""
+        """Frames with their places in the file, from a key frame at or before ``wanted`` on.
+
+        What a damaged packet held is left out; decoders make up for what later frames miss of it.
+        """
         with self._opened() as container:
-            stream = container.streams.video[0]
+            stream = self._film(container)
             # threads of a decoder would hang a process forked meanwhile when it cleans up
             stream.codec_context.thread_count = 1
             # the size may change on the way, and FFmpeg shall not believe it either
@@ -149,12 +162,16 @@ class Video:
             if wanted > _SEEK_AHEAD_FRAMES:
                 container.seek(int(self._ticks[wanted]), stream=stream)
             at = -1
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise ValueError('its bytes are damaged')
-                # a frame without time can only be counted
-                at = at + 1 if frame.pts is None else int(np.searchsorted(self._ticks, frame.pts))
-                yield at, frame
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    continue
+                for frame in frames:
+                    # a frame without time can only be counted
+                    place = int(np.searchsorted(self._ticks, frame.pts or 0))
+                    at = at + 1 if frame.pts is None else min(place, len(self._ticks) - 1)
+                    yield at, frame
 
     def _read_times(self) -> tuple[np.ndarray, int, float]:
         """When each frame begins and the last one ends, in ticks, and the length of a tick.
@@ -167,9 +184,7 @@ class Video:
             raise self._error('is empty (0 bytes)')
         try:
             with self._opened() as container:
-                if not container.streams.video:
-                    raise self._error('holds no picture, only sound or other streams')
-                stream = container.streams.video[0]
+                stream = self._film(container)
                 if stream.codec_context is None:
                     raise self._error('its pictures are of a kind that FFmpeg cannot decode')
                 if stream.width * stream.height > _MOST_PIXELS:
@@ -195,6 +210,14 @@ class Video:
         last_length = int(lengths[first[-1]]) or usual or round(1 / 25 / tick_sec)
         return ticks, int(ticks[-1]) + last_length, tick_sec
 
+    def _film(self, container: av.container.InputContainer) -> Any:
+        """The first stream of pictures that is a film, and not the cover of a record."""
+        for stream in container.streams.video:
+            if not stream.disposition & av.stream.Disposition.attached_pic:
+                return stream
+        found = 'only a cover' if container.streams.video else 'only sound or other streams'
+        raise self._error(f'holds no film, {found}')
+
     def _opened(self) -> av.container.InputContainer:
         return av.open(self.path, **_OPEN_OPTIONS)
 
@@ -206,15 +229,22 @@ class Video:
 def list_videos(folder: str | Path) -> dict[str, Path]:
     """Videos below a folder by name, which is the path without suffix: ``'train/abc'``.
 
+    Files that are no videos by their suffix are counted.
+
     Raises:
         VideoError: There is none, or two have one name.
     """
     root = Path(folder)
-    files = [
-        path
-        for path in sorted(root.rglob('*'))
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith('.')
-    ]
+    every = [path for path in sorted(root.rglob('*')) if not path.name.startswith('.')]
+    files = [path for path in every if path.suffix.lower() in VIDEO_SUFFIXES]
+    others = Counter(path.suffix for path in every if path not in set(files) and path.is_file())
+    if files and others:
+        of_each = ', '.join(f'{n} {suffix or "without"}' for suffix, n in others.most_common(5))
+        print_log(
+            f'{folder}: {sum(others.values())} files are left out, which are no videos by their '
+            f'suffix: {of_each}. Others are read if they are named one by one.',
+            'current',
+        )
     if not files:
         raise VideoError(
             f'{folder}: no video found\n  expected: files with {", ".join(VIDEO_SUFFIXES)}\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from mmsola.files.json_file import is_positive, read_json_object
+from mmsola.files.json_file import is_number, is_positive, read_json_object
 
 EXTRACTION_MANIFEST = '_extraction.json'  # how all of a folder was extracted
 
@@ -19,6 +19,7 @@ class VideoFacts:
     fps: float
     duration_sec: float
     is_variable: bool
+    lost_frames: int = 0  # that could not be decoded, of those that snippets are made of
 
 
 def read_facts(path: Path, error: type[ValueError]) -> VideoFacts:
@@ -32,8 +33,14 @@ def read_facts(path: Path, error: type[ValueError]) -> VideoFacts:
     content = read_json_object(path, error, expected, fix)
     for field in fields(VideoFacts):
         value = content.get(field.name)
+        if field.name == 'lost_frames' and value is None:  # earlier versions lost none
+            content['lost_frames'] = 0
+            continue
         if field.name == 'is_variable':
             is_right, expected = isinstance(value, bool), 'true or false'
+        elif field.name == 'lost_frames':
+            is_right = is_number(value) and isinstance(value, int) and value >= 0
+            expected = 'a whole number'
         elif field.name.startswith('num_'):
             is_right = isinstance(value, int) and is_positive(value)
             expected = 'a whole number above 0'

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.videos.video import VIDEO_SUFFIXES, VideoError, list_videos
+from mmsola.datasets.untrimmed_videos import say
+from mmsola.datasets.videos.video import VideoError, list_videos
+from mmsola.files.name_match import match_names, rules_used
+from mmsola.files.suffixes import VIDEO_SUFFIXES
 
 
 def find_videos(
@@ -38,7 +41,7 @@ def find_videos(
         if root is None:
             raise _error(f'{source}: where its videos lie is not said', 'give --root FOLDER')
         return _of_annotations(path, Path(root), subset, file_name)
-    if path.suffix.lower() in VIDEO_SUFFIXES:
+    if path.suffix.lower() in VIDEO_SUFFIXES or _is_binary(path):
         return {path.stem: path}
     return _of_list(path, Path(root) if root is not None else path.parent)
 
@@ -50,7 +53,7 @@ def _of_list(path: Path, root: Path) -> dict[str, Path]:
     except UnicodeDecodeError as error:
         raise _error(
             f'{path}: is no list of paths, since it is no text in UTF-8 ({error})',
-            'name a folder, or a list; a single video of another suffix is given by its folder',
+            'name a folder, or a list',
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.strip()
@@ -82,6 +85,10 @@ def _of_annotations(
     on_disk = list_videos(root)
     names = [r.name for r in load_annotations(path, subset, on_bad_segment='keep').records]
     files = {name: file_name.replace('{name}', name) for name in names}
+    matched = match_names(files.values(), on_disk)
+    if matched:
+        say(f'{path}: {rules_used(matched)}')
+    files = {name: matched.get(file, file) for name, file in files.items()}
     found = {name: on_disk[file] for name, file in files.items() if file in on_disk}
     if not found:
         raise _error(
@@ -90,6 +97,13 @@ def _of_annotations(
             "correct --root, or say how names become files, such as --file-name 'v_{name}'",
         )
     return {name: found.get(name, root / file) for name, file in files.items()}
+
+
+def _is_binary(path: Path) -> bool:
+    """Whether a file is no text, so that whoever opens it as a video will say what it is."""
+    with path.open('rb') as stream:
+        begin = stream.read(4096)
+    return b'\0' in begin and not begin.startswith((b'\xff\xfe', b'\xfe\xff'))  # UTF-16
 
 
 def _error(found: str, fix: str) -> VideoError:
