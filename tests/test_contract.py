@@ -344,6 +344,18 @@ def test_a_training_begins_from_a_checkpoint(name, neck, average, held, checkpoi
         assert_equal_weights({k: found[k] for k in pretrained}, pretrained)
 
 
+def test_a_pattern_may_name_the_checkpoint_to_begin_from_or_to_test(checkpoint, tmp_path):
+    model = build('TEM', 'frozen', checkpoint)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'best_one.pth')
+    pattern = str(tmp_path / 'best_*.pth')
+    runner = build_runner(config('TEM', 'frozen', checkpoint, tmp_path, load_from=pattern))
+    assert runner.test() == {'videos': 8}
+    assert_equal_weights(runner.model.state_dict(), model.state_dict())
+    (tmp_path / 'best_two.pth').write_bytes((tmp_path / 'best_one.pth').read_bytes())
+    with pytest.raises(ValueError, match='expected one matching checkpoint, found'):
+        build_runner(config('TEM', 'frozen', checkpoint, tmp_path, load_from=pattern))
+
+
 @pytest.mark.parametrize('frozen', [False, True])
 def test_freezing_across_a_resume_says_what_to_do(frozen, checkpoint, tmp_path):
     cfg = config('TEM', 'frozen', checkpoint, tmp_path)

@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from generated_data import feature_dataset
 from mmaction.datasets.transforms import GenerateLocalizationLabels
 from mmaction.registry import DATASETS, TRANSFORMS
 from mmengine.model import BaseModel
@@ -280,10 +281,35 @@ def test_a_missing_or_foreign_file_is_told_before_the_first_video(tmp_path, prop
 
 
 def test_a_video_without_proposals_is_named_with_those_there_are(proposal_file):
-    file = proposal_file(b=[[1, 3, 0.2]], c=[[1, 3, 0.2]], a=[])
-    for name in ('a', 'd'):
-        with pytest.raises(ValueError, match=f'no proposals of {name}; it has those of'):
-            load(file, name=name)
+    file = proposal_file(b=[[1, 3, 0.2]], c=[[1, 3, 0.2]])
+    with pytest.raises(ValueError, match='no proposals of d; it has those of'):
+        load(file, name='d')
+
+
+def test_where_nothing_was_found_there_are_no_proposals(proposal_file):
+    """One video of many without any is no error; a file without any is."""
+    found = load(proposal_file(b=[[1, 3, 0.2]], a=[], c=[[2, 2, 0.1]]), name='a')
+    assert found['proposals'].shape == (0, 3)
+    with pytest.raises(ValueError, match='holds no proposal in any of 2 videos'):
+        load(proposal_file(a=[], b=[]))
+
+
+def test_a_data_set_asks_for_its_videos_before_the_first_step(proposal_file, tmp_path):
+    (tmp_path / 'features').mkdir()
+    for name in ('a', 'b'):
+        np.save(tmp_path / 'features' / f'{name}.npy', np.ones((30, 4), np.float32))
+    entry = {'duration': 30.0, 'fps': 1, 'annotations': [{'segment': [2.0, 9.0], 'label': 'x'}]}
+    (tmp_path / 'annotations.json').write_text(json.dumps({'a': entry, 'b': entry}))
+    with pytest.raises(ValueError, match='no proposals of b; it has those of 1 videos'):
+        feature_dataset(
+            tmp_path,
+            pipeline=[
+                dict(type='LoadSnippetSequence'),
+                dict(type='GenerateSnippetLabels'),
+                dict(type='LoadSnippetProposals', proposal_file=proposal_file(a=[[1, 3, 0.2]])),
+                dict(type='PackSnippetInputs'),
+            ],
+        )
 
 
 def test_workers_need_not_read_the_file_again(proposal_file, tmp_path):

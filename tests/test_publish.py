@@ -27,6 +27,15 @@ def test_the_name_is_the_hash_of_the_bytes(checkpoint, tmp_path):
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_a_pattern_of_one_checkpoint_is_that_checkpoint(checkpoint, tmp_path):
+    pattern = str(tmp_path / 'epoch_*.pth')
+    named, matched = (publish_model(path, tmp_path / 'sola') for path in (checkpoint, pattern))
+    assert named == matched
+    (tmp_path / 'epoch_4.pth').write_bytes(checkpoint.read_bytes())
+    with pytest.raises(CheckpointError, match='expected one matching checkpoint, found'):
+        publish_model(pattern, tmp_path / 'sola')
+
+
 def test_all_weights_and_nothing_else_are_published(checkpoint, tmp_path):
     content = torch.load(publish_model(checkpoint, tmp_path / 'all'), weights_only=True)
     expected = torch.load(checkpoint, weights_only=True)['state_dict']

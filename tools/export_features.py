@@ -20,6 +20,7 @@ from mmsola.apis.export import (
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.engine.command_line import run
+from mmsola.models.checkpoint_file import check_is_there
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,7 +49,8 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
-    neck = build_sola(cfg, args.checkpoint, args.prefix).to(args.device)
+    checkpoint = check_is_there(args.checkpoint)
+    neck = build_sola(cfg, checkpoint, args.prefix).to(args.device)
     if args.features is None:
         stores = feature_stores(cfg)
     else:
@@ -56,8 +58,8 @@ def main() -> None:
         settings = cfg.train_dataloader.dataset.get('feature') or {}
         stores = [open_features(args.features, **settings)]
     about = {
-        'checkpoint': str(args.checkpoint),
-        'checkpoint_sha256': sha256_of(args.checkpoint),
+        'checkpoint': str(checkpoint),
+        'checkpoint_sha256': sha256_of(checkpoint),
         'config': str(args.config),
         'neck': json.loads(json.dumps(cfg.model.neck.to_dict())),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from mmsola.atomic import replacing
-from mmsola.models.checkpoint_file import CheckpointError, read_checkpoint
+from mmsola.models.checkpoint_file import CheckpointError, read_checkpoint, the_one_file
 from mmsola.models.necks.sola_checkpoint import read_sola_weights
 
 
@@ -22,7 +22,7 @@ def publish_model(
     file's SHA-256. Loads with ``load_from``, ``Pretrained`` and ``SoLa.from_checkpoint``.
 
     Args:
-        checkpoint: What tools/train.py wrote.
+        checkpoint: What tools/train.py wrote, or a pattern that one such file matches.
         out: Path without the hash; an ending ``.pth`` is cut off.
         sola_only: Only the SoLa module, for other localizers to take as their neck.
         meta: What to write beside the weights, for example the config's text.
@@ -33,7 +33,7 @@ def publish_model(
     Raises:
         CheckpointError: The file is no checkpoint, or holds no SoLa where only that is asked for.
     """
-    path = Path(checkpoint)
+    path = the_one_file(checkpoint)
     if sola_only:
         weights = {f'neck.{key}': value for key, value in read_sola_weights(path).items()}
     else:

@@ -8,6 +8,7 @@ import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
+from mmsola.datasets.untrimmed_videos import named
 from mmsola.files.name_match import NameLookup
 from mmsola.files.result_file import read_results
 
@@ -88,7 +89,7 @@ class LoadSnippetProposals(BaseTransform):
     ``match`` is set.
     Added keys: ``proposals`` ``(N, 3)`` of start, end, score, in units of the window.
     Changed keys: ``gt_bbox`` ``(N, 2)``, the segment that each proposal overlaps most, which is
-    how TCANet reads them; zeros where the video has none.
+    how TCANet reads them; zeros where the video has none. Nothing found is no proposal.
 
     Args:
         proposal_file: ActivityNet's submission json, as ``LocalizationMetric(out_file=...)`` writes
@@ -97,7 +98,8 @@ class LoadSnippetProposals(BaseTransform):
         match: Whether to match segments with proposals, for training.
 
     Raises:
-        ValueError: The file is missing or of another format; or a video has no proposals in it.
+        ProposalFileError: The file is missing or of another format; it has no entry of a video, or
+            no proposal of any.
     """
 
     def __init__(self, proposal_file: str, top_k: int = 100, match: bool = True) -> None:
@@ -106,24 +108,38 @@ class LoadSnippetProposals(BaseTransform):
         self.match = match
         # not at the first video: a mistake would show late, and each worker would read it all
         self._proposals = _read_proposals(proposal_file)
+        if not any(map(len, self._proposals.values())):
+            raise ProposalFileError(
+                f'{proposal_file}: holds no proposal in any of {len(self._proposals)} videos\n'
+                '  expected: what a localizer found\n  fix: test a localizer that was trained'
+            )
         self._names = NameLookup(self._proposals)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse videos of which the file has no entry; a data set asks before the first step.
+
+        Raises:
+            ProposalFileError: There are some.
+        """
+        missing = [name for name in names if self._names.find(name) is None]
+        if missing:
+            raise ProposalFileError(
+                f'{self.proposal_file}: no proposals of {named(missing)}; it has those of '
+                f'{len(self._proposals)} videos, such as {list(self._proposals)[:3]}. Write it '
+                'with the localizer that was tested on the same videos.'
+            )
 
     def transform(self, results: dict) -> dict:
         name = results['video_name']
-        found = self._proposals.get(self._names.find(name) or name)
+        self.check([name])
+        found = self._proposals[self._names.find(name) or name]
         start_sec, end_sec = results['window_sec']
-        proposals = np.zeros((0, 3)) if found is None else found.copy()
+        proposals = found.copy()
         proposals[:, :2] = (proposals[:, :2] - start_sec) / (end_sec - start_sec)
         proposals[:, :2] = proposals[:, :2].clip(0, 1)
         proposals = proposals.astype(np.float32)
         proposals = proposals[proposals[:, 1] > proposals[:, 0]]
         proposals = proposals[np.argsort(-proposals[:, 2], kind='stable')][: self.top_k]
-        if not len(proposals):
-            raise ValueError(
-                f'{self.proposal_file}: no proposals of {name}; it has those of '
-                f'{len(self._proposals)} videos, such as {list(self._proposals)[:3]}. Write it '
-                'with the localizer that was tested on the same videos.'
-            )
         results['proposals'] = proposals
         if self.match and 'gt_bbox' in results:
             results['gt_bbox'] = _best_match(proposals, results['gt_bbox'])

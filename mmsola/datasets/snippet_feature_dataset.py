@@ -14,7 +14,7 @@ from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annot
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.stream_store import open_features, streams_of
-from mmsola.datasets.localization_transforms import GenerateSnippetLabels
+from mmsola.datasets.localization_transforms import GenerateSnippetLabels, LoadSnippetProposals
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
@@ -225,6 +225,9 @@ class SnippetFeatureDataset(BaseActionDataset):
                 f'than {self.min_snippets} snippets (the longest has {max(lengths)}). Set a '
                 'smaller window and min_snippets, or extract features at a smaller stride.'
             )
+        for step in self.pipeline.transforms:
+            if isinstance(step, LoadSnippetProposals):
+                step.check([info['video_name'] for info in long_enough])
         return long_enough
 
     def get_data_info(self, idx: int) -> dict:

@@ -21,7 +21,12 @@ from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
 from mmsola.models import SoLa
-from mmsola.models.checkpoint_file import MissingCheckpoint, check_is_there, read_state_dict
+from mmsola.models.checkpoint_file import (
+    MissingCheckpoint,
+    check_is_there,
+    named_checkpoint,
+    read_state_dict,
+)
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
 
 
@@ -59,9 +64,14 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """MMEngine's Runner of a config; several processes work on a CPU too."""
+    """MMEngine's Runner of a config; several processes work on a CPU too.
+
+    ``load_from`` may be a pattern that one file matches, such as ``work_dirs/bmn/best_*.pth``.
+    """
     compat.init_cpu_process_group(cfg)
     leave_out_idle_workers(cfg)
+    if cfg.get('load_from'):
+        cfg.load_from = named_checkpoint(cfg.load_from)
     if cfg.get('work_dir'):
         clean_up(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -143,5 +153,9 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
         try:
             check_is_there(init_cfg['checkpoint'])
         except MissingCheckpoint:
-            if not load_from or not sola_prefixes(read_state_dict(Path(load_from))):
+            if not load_from or not _holds_sola(load_from):
                 raise
+
+
+def _holds_sola(checkpoint: str) -> bool:
+    return bool(sola_prefixes(read_state_dict(Path(checkpoint))))

@@ -59,6 +59,15 @@ def check_is_there(checkpoint: str | Path) -> Path:
     return path
 
 
+def named_checkpoint(checkpoint: str) -> str:
+    """What MMEngine shall load: an address as it is, else the one file that is named.
+
+    Raises:
+        CheckpointError: As :func:`check_is_there`.
+    """
+    return checkpoint if _ADDRESS.match(checkpoint) else str(check_is_there(checkpoint))
+
+
 def refuse_address(checkpoint: str | Path) -> None:
     """Say "download it first" where a file is needed.
 

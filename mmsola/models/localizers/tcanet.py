@@ -61,7 +61,7 @@ class TCANet(SnippetNeckMixin, StockTCANet):
             for tiou, refined, *_ in self._stages(features, proposals[:, :2], video)
         ]
         found = torch.stack(stages)
-        found = found.to(precise(found)).cpu().numpy()
+        found = found.detach().to(precise(found)).cpu().numpy()
         video_of = video.cpu().numpy()
         return [
             {
