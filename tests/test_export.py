@@ -18,8 +18,10 @@ from mmsola.apis.export import (
     export_features,
     feature_stores,
 )
+from mmsola.apis.gtad_files import nearest_snippets, write_gtad
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.necks import SoLa
 
@@ -414,3 +416,70 @@ def test_stores_of_windows_and_of_mmaction2_are_found_and_none_is_an_error(tmp_p
         assert store.names() == [name]
     with pytest.raises(ExportError, match='none of its data sets.*(?s:.*)--features'):
         feature_stores(Config(dict(train_dataloader=dict(dataset=dict(type='VideoDataset')))))
+
+
+# --- G-TAD ----------------------------------------------------------------------------------------
+
+
+def read_as_gtad(folder, name, skip_videoframes):
+    """As its loader of THUMOS14 does: the file by the video's name, every n-th row, flow first."""
+    subset = 'val' if 'val' in name else 'test'
+    streams = []
+    for stream in ('flow', 'rgb'):
+        with h5py.File(folder / f'{stream}_{subset}.h5', 'r') as file:
+            streams.append(file[name][::skip_videoframes, ...])
+    num_snippet = min(len(stream) for stream in streams)
+    return np.concatenate([stream[:num_snippet] for stream in streams], axis=1)
+
+
+@pytest.mark.parametrize('skip', [1, 4, 5])
+def test_gtad_reads_the_snippet_that_is_centred_nearest_to_each_of_its_frames(tmp_path, skip):
+    (tmp_path / 'npy').mkdir()
+    features = {}
+    for name, length in (('video_validation_0000051', 20), ('video_test_0000004', 33)):
+        features[name] = np.random.default_rng(length).random((length, 6), np.float32)
+        np.save(tmp_path / 'npy' / f'{name}.npy', features[name])
+    timeline = SnippetTimeline(stride_frames=4, window_frames=16)
+    written = write_gtad(FeatureStore(tmp_path / 'npy'), tmp_path / 'gtad', timeline)
+    assert {path.name for path in written} == {
+        *('rgb_val.h5', 'flow_val.h5', 'rgb_test.h5', 'flow_test.h5')
+    }
+    assert {path.name for path in (tmp_path / 'gtad').iterdir()} == {path.name for path in written}
+    for name, feature in features.items():
+        found = read_as_gtad(tmp_path / 'gtad', name, skip)
+        frames = skip * np.arange(len(found))  # where its loader says that its snippets are
+        nearest = [np.abs(8 + 4 * np.arange(len(feature)) - frame).min() for frame in frames]
+        swapped = np.concatenate([feature[:, 3:], feature[:, :3]], axis=1)
+        chosen = nearest_snippets(len(feature), timeline)[::skip]
+        np.testing.assert_array_equal(found, swapped[chosen])
+        centres = 8 + 4 * chosen
+        assert (np.abs(centres - frames) == nearest).all()
+        assert frames[-1] + skip > 8 + 4 * (len(feature) - 1)  # to the end of the video
+
+
+@pytest.mark.parametrize(
+    ('name', 'channels', 'stride', 'message'),
+    [
+        ('abc', 6, 4, "neither 'val' nor 'test' in their names"),
+        ('video_test_1', 5, 4, '5 channels cannot be halved'),
+        ('video_test_1', 6, None, 'how many frames a snippet stands for is not known'),
+    ],
+)
+def test_what_gtad_cannot_read_is_refused(tmp_path, name, channels, stride, message):
+    (tmp_path / 'npy').mkdir()
+    np.save(tmp_path / 'npy' / f'{name}.npy', np.ones((20, channels), np.float32))
+    with pytest.raises(ExportError, match=message):
+        write_gtad(FeatureStore(tmp_path / 'npy'), tmp_path, SnippetTimeline(stride))
+    assert [path.name for path in tmp_path.iterdir()] == ['npy']
+
+
+def test_the_names_of_the_files_are_kept_on_request(neck, tmp_path):
+    (tmp_path / 'in').mkdir()
+    np.save(tmp_path / 'in' / 'v_a_rgb.npy', np.ones((20, neck.in_channels), np.float32))
+    store = FeatureStore(tmp_path / 'in', file_name='v_{name}_rgb')
+    for keep, expected in ((False, 'a.npy'), (True, 'v_a_rgb.npy')):
+        out = tmp_path / f'out_{keep}'
+        for expected_count in ('written', 'kept'):
+            counts = export_features(neck, [store], out, keep_file_names=keep)
+            assert counts[expected_count] == 1
+        assert [path.name for path in out.glob('*.npy')] == [expected]

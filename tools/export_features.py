@@ -5,6 +5,7 @@ A killed export goes on where it stopped when the same command is run again.
 
 import argparse
 import json
+from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
@@ -17,8 +18,11 @@ from mmsola.apis.export import (
     export_features,
     feature_stores,
 )
+from mmsola.apis.gtad_files import check_gtad, write_gtad
 from mmsola.apis.manifest import sha256_of
+from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.stream_store import open_features
+from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.engine.command_line import run
 from mmsola.models.checkpoint_file import check_is_there
 
@@ -28,7 +32,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config of the pretraining')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('out', help='folder for npy and csv, file for hdf5')
-    parser.add_argument('--format', choices=FORMATS, default='npy')
+    parser.add_argument(
+        '--format',
+        choices=[*FORMATS, 'gtad'],
+        default='npy',
+        help="gtad: the four HDF5 files of G-TAD's THUMOS14 loader, made of npy files in OUT/npy",
+    )
+    parser.add_argument(
+        '--keep-file-names',
+        action='store_true',
+        help="name the features as the source's files; default by the videos",
+    )
     parser.add_argument('--dtype', choices=DTYPES, default='float32')
     parser.add_argument(
         '--features', help="folder or HDF5 file to transform; default those of the config's data"
@@ -63,10 +77,29 @@ def main() -> None:
         'config': str(args.config),
         'neck': json.loads(json.dumps(cfg.model.neck.to_dict())),
     }
+    is_gtad = args.format == 'gtad'
+    timeline = SnippetTimeline(**(cfg.train_dataloader.dataset.get('timeline') or {}))
+    if is_gtad:
+        names = [name for store in stores for name in store.names()]
+        check_gtad(names, neck.in_channels, timeline)
+    out = Path(args.out, 'npy') if is_gtad else Path(args.out)
     counts = export_features(
-        neck, stores, args.out, args.format, args.dtype, about, args.overwrite, args.device
+        neck,
+        stores,
+        out,
+        'npy' if is_gtad else args.format,
+        args.dtype,
+        about,
+        args.overwrite,
+        args.device,
+        args.keep_file_names,
     )
-    print(f'{args.out}: {counts["written"]} videos written, {counts["kept"]} were there already.')
+    print(f'{out}: {counts["written"]} videos written, {counts["kept"]} were there already.')
+    if is_gtad:
+        for path in write_gtad(
+            FeatureStore(out, num_channels=neck.in_channels), args.out, timeline
+        ):
+            print(f'{path} written.')
 
 
 if __name__ == '__main__':

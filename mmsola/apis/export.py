@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -99,6 +99,7 @@ def export_features(
     about: dict | None = None,
     overwrite: bool = False,
     device: str | torch.device = 'cpu',
+    keep_file_names: bool = False,
 ) -> dict[str, int]:
     """Write SoLa features ``(T, C)`` of every video of the stores.
 
@@ -114,6 +115,7 @@ def export_features(
             begun with another one is not gone on with.
         overwrite: Begin anew.
         device: Where the module lies.
+        keep_file_names: Name the features as the source's files are, and not by the videos.
 
     Returns:
         ``{'written': ..., 'kept': ...}``, in videos; those that were damaged are written again.
@@ -126,7 +128,11 @@ def export_features(
             f'export: format is one of {FORMATS} and dtype one of {DTYPES}, '
             f'got {format!r} and {dtype!r}.'
         )
-    owner = {name: store for store in stores for name in store.names()}
+    owner = {
+        store.stored_name(name) if keep_file_names else name: _Source(store, name)
+        for store in stores
+        for name in store.names()
+    }
     if len(owner) < sum(len(store) for store in stores):
         raise ExportError(
             'export: two feature stores hold a video of the same name; export them one by one '
@@ -152,7 +158,10 @@ def export_features(
         only_writer(output.folder, ExportError, 'export') as is_only,
     ):
         output.begin(content, list(owner), overwrite, is_only)
-        found = {name: output.found(name, store.shape(name)) for name, store in owner.items()}
+        found = {
+            name: output.found(name, source.store.shape(source.name))
+            for name, source in owner.items()
+        }
         damaged = [repr(name) for name in owner if found[name] == 'damaged']
         if damaged:
             print_log(
@@ -167,25 +176,35 @@ def export_features(
     return {'written': len(todo), 'kept': len(owner) - len(todo)}
 
 
+class _Source(NamedTuple):
+    """Where the features of an exported video come from."""
+
+    store: FeatureStore
+    name: str
+
+    def read(self) -> np.ndarray:
+        return self.store.read(self.name)
+
+
 def _compute(
     neck: SoLa,
-    videos: dict[str, FeatureStore],
+    videos: dict[str, _Source],
     output: _Output,
     dtype: str,
     device: str | torch.device,
 ) -> None:
-    """Write the features of videos, each from its store."""
+    """Write the features of videos, each from its source."""
     names = list(videos)
     # one thread reads the next video and one writes the last while this one is computed
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        ahead = [reader.submit(videos[name].read, name) for name in names[:1]]
+        ahead = [reader.submit(videos[name].read) for name in names[:1]]
         written: Future | None = None
         for name, following in zip(
             tqdm(names, desc='SoLa features', unit='video'), [*names[1:], None]
         ):
             feature = torch.from_numpy(ahead.pop().result()).to(device)
             if following is not None:
-                ahead.append(reader.submit(videos[following].read, following))
+                ahead.append(reader.submit(videos[following].read))
             with torch.inference_mode(), np.errstate(over='ignore'):  # said below, with its video
                 array = neck(feature.T[None])[0].T.cpu().numpy().astype(dtype)
             if not np.isfinite(array).all():

@@ -140,6 +140,10 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self.names())
 
+    def stored_name(self, name: str) -> str:
+        """The name of its file without suffix, or of its entry."""
+        return self._key(name)
+
     def path(self, name: str) -> str:
         """Where this video lies or should lie: its file, or ``file::entry`` for HDF5."""
         return self._container.path(self._key(name))

@@ -95,6 +95,10 @@ class StreamStore(FeatureStore):
     def __contains__(self, name: str) -> bool:
         return all(name in store for store in self.stores)
 
+    def stored_name(self, name: str) -> str:
+        """That in the first stream."""
+        return self.stores[0].stored_name(name)
+
     def path(self, name: str) -> str:
         """Where the video lies in the first stream, or in the first that lacks it."""
         lacking = (store for store in self.stores if name not in store)
