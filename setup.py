@@ -28,6 +28,9 @@ setup(
     long_description_content_type='text/markdown',
     author='the mmsola authors',
     license='Apache-2.0',
+    # With package_dir an editable install is a path, and no import hook. A hook comes after the
+    # working directory, where a folder mmsola, as a clone is, would be imported and be empty.
+    package_dir={'': '.'},
     packages=find_packages(include=['mmsola', 'mmsola.*']),
     package_data={'mmsola': ['visualization/*.jinja']},
     python_requires='>=3.10',  # what today's PyTorch (2.13) asks for
@@ -49,7 +52,7 @@ setup(
         'tqdm',
     ],
     extras_require={
-        'lite': ['mmcv-lite>=2.0.0,<2.2'],  # what MMAction2 1.2 asserts when it is imported
+        'lite': ['mmcv-lite>=2.0.0,<2.3'],  # 2.0 to 2.2 were run; MMAction2 1.2 itself stops at 2.2
         'test': [
             'pytest',
             'pytest-xdist',

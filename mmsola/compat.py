@@ -28,6 +28,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.config import utils as mmengine_config_utils
 from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook, checkpoint_hook
 from mmengine.logging import HistoryBuffer, print_log
@@ -48,10 +49,12 @@ def apply() -> None:
         ImportError: Neither ``mmcv-lite`` nor ``mmcv`` is installed.
     """
     require_mmcv()
-    # The next two come before anything that imports MMAction2.
+    # The next three come before anything that imports MMAction2.
     alias_importlib_metadata()
     replace_pkg_resources()
+    find_configs_of_the_source()
     import_mmcv_lite_quietly()
+    let_mmaction_take_mmcv_2_2()
     stand_in_for_drn()
     restore_trapz()
     allow_checkpoint_types()
@@ -70,8 +73,8 @@ def require_mmcv() -> None:
     """
     if importlib.util.find_spec('mmcv') is None:
         raise ImportError(
-            'mmsola needs MMCV >= 2.0.0, < 2.2.0, and it is not installed. Install one of the two: '
-            '`pip install "mmcv-lite<2.2"` (no compiled operators, enough for every localizer) '
+            'mmsola needs MMCV >= 2.0.0, < 2.3.0, and it is not installed. Install one of the two: '
+            '`pip install "mmcv-lite<2.3"` (no compiled operators, enough for every localizer) '
             'or `mmcv` built for your PyTorch and CUDA.',
             name='mmcv',
         )
@@ -84,6 +87,29 @@ def alias_importlib_metadata() -> None:
     """
     if importlib.util.find_spec('importlib_metadata') is None:
         sys.modules['importlib_metadata'] = importlib.metadata
+
+
+def let_mmaction_take_mmcv_2_2() -> None:
+    """Import MMAction2 with MMCV 2.2, which it refuses although all that is used of it works.
+
+    MMCV says for this one import that it is 2.1. Newer ones, which nobody has run, are left to
+    MMAction2's own assertion.
+    """
+    try:
+        import mmaction  # noqa: F401
+    except AssertionError:
+        import mmcv
+
+        version = mmcv.__version__
+        if digit_version(version)[:2] != (2, 2):
+            raise
+        mmcv.__version__ = '2.1.0'
+        try:
+            import mmaction  # noqa: F401
+        finally:
+            mmcv.__version__ = version
+    except ImportError:
+        return  # the import that follows says what is wrong
 
 
 def import_mmcv_lite_quietly() -> None:
@@ -162,6 +188,37 @@ def package2module(package: str) -> str:
     if not modules:
         raise ValueError(f'can not infer the module name of {package}')
     return modules.split('\n')[0]
+
+
+# --- an editable MMAction2 has no .mim ------------------------------------------------------------
+
+
+def find_configs_of_the_source() -> None:
+    """Let ``_base_ = 'mmaction::...'`` find the configs of a package that is installed editable.
+
+    MMEngine looks into the package's folder ``.mim``, which only a regular install makes.
+    """
+    for name in ('_get_external_cfg_path', '_get_external_cfg_base_path'):
+        original = getattr(mmengine_config_utils, name, None)
+        if original is None or getattr(original, 'looks_beside', False):
+            continue
+        replacement = _looking_beside(original)
+        # `from ... import` copied the function into several modules of MMEngine
+        for module_name, module in list(sys.modules.items()):
+            if module_name.split('.')[0] == 'mmengine' and vars(module).get(name) is original:
+                setattr(module, name, replacement)
+
+
+def _looking_beside(original: Callable[[str, str], str]) -> Callable[[str, str], str]:
+    @functools.wraps(original)
+    def look_beside(package_path: str, cfg_name: str) -> str:
+        of_source = Path(package_path).parent / 'configs' / cfg_name
+        if not Path(package_path, '.mim').exists() and of_source.exists():
+            return str(of_source)
+        return original(package_path, cfg_name)
+
+    look_beside.looks_beside = True  # type: ignore[attr-defined]
+    return look_beside
 
 
 # --- MMAction2's DRN: the wheel of 1.2.0 lacks it, the source's imports torchvision ---------------

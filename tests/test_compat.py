@@ -166,6 +166,78 @@ def shadow_of_mmaction(folder):
     return shadow
 
 
+@pytest.mark.parametrize('version', ['2.1.0', '2.2.0', '2.2.1'])
+def test_mmcv_2_2_is_taken_and_keeps_its_version(version):
+    code = f"""
+        import mmcv
+        mmcv.__version__ = {version!r}
+        import mmsola, mmaction.models
+        print(mmcv.__version__)
+    """
+    assert output_of(run_python(code))[0].split()[-1] == version
+
+
+def test_an_mmcv_that_nobody_has_run_is_left_to_mmaction2():
+    code = """
+        import mmcv
+        mmcv.__version__ = '2.3.0'
+        import mmsola
+    """
+    _, err = run_python(code).communicate(timeout=120)
+    assert 'AssertionError: MMCV==2.3.0 is used but incompatible' in err
+
+
+def test_configs_of_an_editable_mmaction2_are_found_beside_it(tmp_path):
+    """Only a regular install makes its folder .mim."""
+    shadow = shadow_of_mmaction(tmp_path)
+    (shadow / '.mim').unlink()
+    (tmp_path / 'configs').symlink_to(
+        Path(importlib.util.find_spec('mmaction').origin).parent / '.mim' / 'configs'
+    )
+    config = tmp_path / 'config.py'
+    base = 'localization/bmn/bmn_2xb8-400x100-9e_activitynet-feature.py'
+    for name, outcome in ((base, 'BMN'), (base.replace('bmn_', 'cmn_'), 'FileNotFoundError')):
+        config.write_text(f"_base_ = 'mmaction::{name}'")
+        code = f"""
+            import mmsola, mmaction
+            from mmengine.config import Config
+            assert mmaction.__file__.startswith({str(tmp_path)!r})
+            print(Config.fromfile({str(config)!r}).model.type)
+        """
+        out, err = run_python(code, paths=[tmp_path]).communicate(timeout=120)
+        assert outcome in out + err, err
+
+
+def test_a_script_of_others_is_run_with_mmsola_imported_first(tmp_path):
+    """MMAction2's own train.py fails before it reads custom_imports."""
+    (tmp_path / 'beside.py').write_text('value = 7')
+    (tmp_path / 'script.py').write_text(
+        'import sys, beside\nfrom mmaction.registry import MODELS\n'
+        "print(__name__, sys.argv[1:], beside.value, MODELS.get('SoLa').__name__)"
+    )
+    command = [sys.executable, '-m', 'mmsola']
+    script = [str(tmp_path / 'script.py'), 'a', '--b']
+    done = subprocess.run([*command, *script], capture_output=True, text=True)
+    assert done.stdout.split('\n')[0] == "__main__ ['a', '--b'] 7 SoLa", done.stderr
+    done = subprocess.run([*command, 'nothing.py'], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith('usage: python -m mmsola SCRIPT')
+
+
+def test_a_folder_of_the_packages_name_is_not_imported_in_its_place(tmp_path):
+    """As a clone is called, seen from where it was cloned."""
+    (tmp_path / 'mmsola').mkdir()
+    env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    code = 'import importlib.util as i; print(i.find_spec("mmsola").origin)'
+    command = [sys.executable, '-c', code]
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    found = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip('mmsola is not installed here, only on the path')
+    beside = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert beside.stdout == found.stdout != 'None\n'
+
+
 def test_apply_twice_changes_nothing():
     state = lambda: (dict(sys.modules), set(torch.serialization.get_safe_globals()))  # noqa: E731
     compat.apply()
