@@ -237,6 +237,10 @@ def test_feature_files_of_elsewhere_need_their_frame_rate(root, inferencer, tmp_
     with pytest.raises(InferenceError, match=r'not known; expected long.json .* Give fps'):
         inferencer(alone)
     told = of(inferencer(alone, ann_file=str(root / 'annotations.json')))
+    database = json.loads((root / 'annotations.json').read_text())['database']
+    called = {f'v_{name}.mp4': entry for name, entry in database.items()}
+    (tmp_path / 'called.json').write_text(json.dumps({'database': called}))
+    assert of(inferencer(alone, ann_file=str(tmp_path / 'called.json'))) == told
     assert told == of(inferencer(root / 'features' / 'long.npy'))
     assert of(inferencer(alone, fps=10))['long'][0]['segment'][1] <= 20.8
     np.savetxt(alone / 'text.csv', array[:5], delimiter=',')

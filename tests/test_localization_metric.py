@@ -566,15 +566,16 @@ def test_what_is_written_measures_the_same_when_it_is_read(kind, tmp_path):
     assert figures.get('mAP', figures.get('class_agnostic_AP')) > 0
 
 
+@pytest.mark.parametrize('name', ['v_one', 'one.mp4'])
 @pytest.mark.parametrize('options', [[], ['--subset', 'validation']])
-def test_a_video_list_is_all_that_counts(options, tmp_path):
+def test_a_video_list_is_all_that_counts(options, name, tmp_path):
     measured(SCORED, FOUND, out_file=str(tmp_path / 'out.json'))
     entries = {
         name: {'duration': 20, 'annotations': [{'segment': list(s), 'label': 'x'} for s in rows]}
         for name, (rows, _) in SCORED.items()
     }
     (tmp_path / 'anno.json').write_text(json.dumps(entries))
-    (tmp_path / 'list.csv').write_text('video,subset\nv_one,validation\n')
+    (tmp_path / 'list.csv').write_text(f'video,subset\n{name},validation\n')
     tool = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
     command = [sys.executable, str(tool), 'out.json', 'anno.json', '--video-list', 'list.csv']
     done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)

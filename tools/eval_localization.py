@@ -20,6 +20,7 @@ from mmsola.evaluation.conventions import CONVENTIONS
 from mmsola.evaluation.detection_map import annotated_segments
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.evaluation.submission import read_submission
+from mmsola.files.name_match import match_names
 
 
 def parse_args() -> argparse.Namespace:
@@ -110,7 +111,8 @@ def main() -> None:
             truth[record.name] = annotated
     if args.video_list:
         listed = read_video_list(args.video_list, args.subset)
-        truth = {name: video for name, video in truth.items() if name in listed}
+        matched = set(match_names(listed, truth).values())
+        truth = {n: video for n, video in truth.items() if n in listed or n in matched}
         if not truth:
             sys.exit(
                 f'{args.video_list}: none of its {len(listed)} videos is in {args.ann_file}'

@@ -14,6 +14,7 @@ from mmsola.atomic import replacing
 from mmsola.datasets.annotations import load_annotations
 from mmsola.engine.command_line import run
 from mmsola.evaluation.submission import read_submission
+from mmsola.files.name_match import match_names
 from mmsola.visualization.timelines import draw_timelines, pick_videos
 
 
@@ -46,6 +47,9 @@ def main() -> None:
             args.ann_file, subset=args.subset, on_bad_segment='keep'
         ).records
     }
+    for method, found in proposals.items():
+        matched = match_names(found, records)
+        proposals[method] = {matched.get(name, name): rows for name, rows in found.items()}
     known = [name for name in records if all(name in found for found in proposals.values())]
     chosen = args.videos or pick_videos(known, args.num_videos)
     missing = [name for name in chosen if name not in records]

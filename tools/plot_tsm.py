@@ -10,6 +10,7 @@ from mmsola.datasets.annotations import VideoRecord, load_annotations
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.engine.command_line import run
+from mmsola.files.name_match import NameLookup
 from mmsola.models.necks import SoLa
 from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
@@ -73,12 +74,13 @@ def main() -> None:
 def find_record(ann_file: str, video: str) -> VideoRecord:
     """The annotation of one video, or an error that names what is there."""
     records = {r.name: r for r in load_annotations(ann_file, on_bad_segment='drop').records}
-    if video not in records:
+    name = NameLookup(records).find(video)
+    if name is None:
         raise SystemExit(
             f'{ann_file}: no video {video!r} among {len(records)} such as {next(iter(records))!r}; '
             'name it with --ann-video.'
         )
-    return records[video]
+    return records[name]
 
 
 if __name__ == '__main__':

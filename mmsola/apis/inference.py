@@ -16,6 +16,7 @@ from mmaction.registry import DATASETS, INFERENCERS, METRICS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
@@ -37,6 +38,7 @@ from mmsola.engine.launch import check_neck
 from mmsola.evaluation.detection_map import LabelledSegments, annotated_segments
 from mmsola.evaluation.localization_metric import LocalizationMetric, proposals_of
 from mmsola.evaluation.submission import submission_entries, write_submission
+from mmsola.files.name_match import match_names, rules_used
 from mmsola.models.checkpoint_file import CheckpointError, misfits, read_state_dict, the_one_file
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.models.localizers import SnippetNeckMixin
@@ -212,6 +214,10 @@ class LocalizationInferencer(BaseInferencer):
         records = {}
         if ann_file is not None:
             records = {r.name: r for r in load_annotations(ann_file, on_bad_segment='keep').records}
+            matched = match_names(paths, records)
+            if matched:
+                print_log(f'{ann_file}: {rules_used(matched)}', 'current')
+            records.update({name: records[held] for name, held in matched.items()})
         names = [name for name in paths if name in facts]
         timeline = SnippetTimeline(**dataset_cfg.get('timeline') or {})
         database = {
