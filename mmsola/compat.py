@@ -55,6 +55,7 @@ def apply() -> None:
     find_configs_of_the_source()
     import_mmcv_lite_quietly()
     let_mmaction_take_mmcv_2_2()
+    leave_out_multimodal_models()
     stand_in_for_drn()
     restore_trapz()
     allow_checkpoint_types()
@@ -110,6 +111,21 @@ def let_mmaction_take_mmcv_2_2() -> None:
             mmcv.__version__ = version
     except ImportError:
         return  # the import that follows says what is wrong
+
+
+def leave_out_multimodal_models() -> None:
+    """Let ``mmaction.models`` be imported beside transformers 5, for which 1.2 was not written.
+
+    MMAction2 goes by "4.28 or newer" and imports functions that are gone. Its placeholders, as
+    without transformers, stand for the models that need them.
+    """
+    if importlib.util.find_spec('mmaction') is None:
+        return
+    from mmaction.utils import dependency
+
+    if dependency.WITH_MULTIMODAL:
+        version = importlib.metadata.version('transformers')
+        dependency.WITH_MULTIMODAL = digit_version(version) < digit_version('5.0.0.dev0')
 
 
 def import_mmcv_lite_quietly() -> None:

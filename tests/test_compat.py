@@ -208,6 +208,24 @@ def test_configs_of_an_editable_mmaction2_are_found_beside_it(tmp_path):
         assert outcome in out + err, err
 
 
+@pytest.mark.parametrize('version', ['4.27.0', '5.0.0', '5.3.1.dev0'])
+def test_transformers_that_mmaction2_cannot_use_are_left_alone(tmp_path, version):
+    (tmp_path / 'transformers').mkdir()
+    (tmp_path / 'transformers' / '__init__.py').write_text('')
+    (tmp_path / f'transformers-{version}.dist-info').mkdir()
+    metadata = f'Metadata-Version: 2.1\nName: transformers\nVersion: {version}\n'
+    (tmp_path / f'transformers-{version}.dist-info' / 'METADATA').write_text(metadata)
+    code = """
+        import mmsola, mmaction.models
+        from mmaction.registry import MODELS
+        try:
+            MODELS.build(dict(type='VindLURetrieval'))
+        except ImportError as error:
+            print(error)
+    """
+    assert 'requires extra multi-modal' in output_of(run_python(code, paths=[tmp_path]))[0]
+
+
 def test_a_script_of_others_is_run_with_mmsola_imported_first(tmp_path):
     """MMAction2's own train.py fails before it reads custom_imports."""
     (tmp_path / 'beside.py').write_text('value = 7')
