@@ -4,6 +4,7 @@ Broken and healthy stacks are made in processes of their own, by hiding modules 
 import system or by laying ones that work on its path. No library is replaced.
 """
 
+import ast
 import importlib.util
 import os
 import pickle
@@ -25,6 +26,7 @@ from mmengine.runner import Runner
 
 from mmsola import compat
 
+REPOSITORY = Path(__file__).parents[1]
 on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='the fix is for machines without GPU')
 
 # Hides modules as if they were not installed: also importlib.util.find_spec answers None.
@@ -254,6 +256,23 @@ def test_a_folder_of_the_packages_name_is_not_imported_in_its_place(tmp_path):
         pytest.skip('mmsola is not installed here, only on the path')
     beside = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert beside.stdout == found.stdout != 'None\n'
+
+
+@pytest.mark.parametrize('tool', sorted((REPOSITORY / 'tools').rglob('*.py')), ids=lambda p: p.stem)
+def test_a_tool_imports_mmsola_before_mmaction2(tool):
+    """Which may not be imported without it."""
+    nodes = ast.parse(tool.read_text(encoding='utf-8')).body
+    imported = [
+        name.split('.')[0]
+        for node in nodes
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in (
+            [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        )
+    ]
+    first = [name for name in imported if name in ('mmsola', 'mmaction')][:1]
+    beside_run = tool.parent.name == 'benchmarks' and tool.stem != 'run'  # imported by run.py
+    assert first in ([], ['mmsola']) or beside_run
 
 
 def test_apply_twice_changes_nothing():

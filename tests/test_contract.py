@@ -7,6 +7,9 @@ here fails the first test.
 
 from __future__ import annotations
 
+import mmsola  # noqa: F401  before MMAction2, which it makes work
+
+# isort: split
 import copy
 import io
 import pickle

@@ -9,6 +9,9 @@ python tools/compare.py configs/bmn_isl_i3d.py configs/sola_bmn_isl_i3d.py --see
     'model.neck.init_cfg.checkpoint=work_dirs/sola_pretrain_isl_i3d/seed_{seed}/best_*.pth'
 """
 
+import mmsola  # noqa: F401  before MMAction2, which it makes work
+
+# isort: split
 import argparse
 import csv
 import os
@@ -21,7 +24,6 @@ from mmaction.utils import register_all_modules
 from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
-import mmsola  # noqa: F401
 from mmsola.atomic import replacing
 from mmsola.engine.command_line import run
 from mmsola.engine.seed_runs import SeedRun, stop_trainings

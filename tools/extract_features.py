@@ -10,6 +10,9 @@ Several processes or GPUs, with the same files as one:
 torchrun --nproc-per-node 4 tools/extract_features.py ... --launcher pytorch
 """
 
+import mmsola  # noqa: F401  before MMAction2, which it makes work
+
+# isort: split
 import argparse
 import os
 import sys
@@ -20,7 +23,6 @@ import torch
 from mmaction.utils import register_all_modules
 from mmengine.config import Config, DictAction
 
-import mmsola  # noqa: F401
 from mmsola import compat
 from mmsola.apis.extraction import DTYPES, MANIFEST, extract_features
 from mmsola.apis.manifest import sha256_of

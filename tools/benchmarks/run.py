@@ -11,6 +11,9 @@ turns. Nothing here is a test: that both give the same numbers is tested in test
 
 from __future__ import annotations
 
+import mmsola  # noqa: F401  before MMAction2, which it makes work
+
+# isort: split
 import argparse
 import contextlib
 import json
