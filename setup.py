@@ -40,14 +40,14 @@ setup(
         'torch>=2.6',  # loads MMEngine's checkpoints safely; developed with 2.13
         'mmengine>=0.10.3,<1',  # 0.10.3 keeps every process's results in a distributed evaluation
         'mmaction2>=1.2,<2',  # 1.2 brought TCANet; its localizers are subclassed, 2 may change them
-        'av>=14',  # 14 tells how frames are rotated
-        'numpy>=1.23',  # oldest with wheels for Python 3.11
+        'av>=15',  # 15 tells covers from films
+        'numpy>=1.26',  # as others without a reason: the oldest that tools/test_matrix.sh ran
         'jinja2',
-        'h5py>=3',  # text attributes are str, no longer bytes
+        'h5py>=3.10',
         'psutil',
-        'matplotlib>=3.7',  # legends outside of the axes
+        'matplotlib>=3.8',
         'scikit-learn>=1.6',  # GroupKFold(shuffle=True)
-        'scipy',
+        'scipy>=1.12',
         'tensorboard',
         'tqdm',
     ],

@@ -146,7 +146,7 @@ def test_a_cover_is_no_film(tmp_path):
     with av.open(str(tmp_path / 'record.mp4'), 'w') as container:
         cover = container.add_stream('mjpeg', rate=1)
         cover.width, cover.height, cover.pix_fmt = 64, 48, 'yuvj420p'
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         film = container.add_stream('mpeg4', rate=10)
         film.width, film.height, film.pix_fmt = 64, 48, 'yuv420p'
         for stream, count in ((cover, 1), (film, 20)):

@@ -25,7 +25,7 @@ constraints() {
 mmcv-lite==2.0.0
 mmengine==0.10.3
 mmaction2==1.2.0
-av==14.0.0
+av==15.0.0
 numpy==1.26.0
 h5py==3.10.0
 matplotlib==3.8.0
