@@ -30,17 +30,18 @@ class CheckpointFitsHook(Hook):
         is_training = isinstance(runner._train_loop, BaseLoop)
         neck = getattr(unwrapped_model(runner), 'neck', None)
         weights = checkpoint.get('state_dict', checkpoint)
+        source = runner._load_from or 'the checkpoint'
         held = sola_prefixes({key.removeprefix('module.'): None for key in weights})
         if isinstance(neck, SoLa) and held and 'neck.' not in held:
             raise ValueError(
-                f'{runner._load_from}: holds a SoLa under the prefix {held[0]!r}\n'
+                f'{source}: holds a SoLa under the prefix {held[0]!r}\n'
                 "  expected: one under 'neck.', or none\n"
                 "  fix: name it in model.neck.init_cfg=dict(type='Pretrained', checkpoint=..., "
                 f'prefix={held[0]!r}) instead'
             )
         if isinstance(neck, SoLa) and not held and not is_training:
             raise ValueError(
-                f'{runner._load_from}: holds no SoLa, and the config has one, which the head of '
+                f'{source}: holds no SoLa, and the config has one, which the head of '
                 'this checkpoint never saw\n  expected: the checkpoint of a localizer that was '
                 'trained with its neck\n  fix: name that one, or test with the config without neck'
             )
@@ -50,7 +51,7 @@ class CheckpointFitsHook(Hook):
             expected = _num_trained(optimizer.state_dict())
             if found != expected:
                 raise ValueError(
-                    f'{runner._load_from}: trained {found} parameters, this config trains '
+                    f'{source}: trained {found} parameters, this config trains '
                     f'{expected}\n  expected: the config that it was trained with; a neck or an '
                     'encoder was frozen or unfrozen since\n  fix: set frozen back to what it was, '
                     'or begin a new training from these weights: load_from=... without resume'

@@ -19,10 +19,12 @@ class SyncBuffersHook(hooks.SyncBuffersHook):
     """
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Average the buffers that differ."""
+        """Average the buffers of numbers that differ."""
         if not self.distributed:
             return
         for buffer in runner.model.buffers():
+            if not buffer.is_floating_point():  # counts and masks have no mean
+                continue
             least, greatest = buffer.detach().clone(), buffer.detach().clone()
             all_reduce(least, 'min')
             all_reduce(greatest, 'max')

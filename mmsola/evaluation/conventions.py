@@ -92,20 +92,23 @@ class Convention:
 
     def _counted(self, video: LabelledSegments) -> list[int]:
         too_short = _TOO_SHORT[self.name]
+        segments = np.asarray(video.segments, float).reshape(-1, 2).tolist()
         kept: list[int] = []
-        for i, ((start_sec, end_sec), label) in enumerate(zip(video.segments, video.labels)):
+        by_label: dict[str, list[tuple[float, float]]] = {}
+        for i, ((start_sec, end_sec), label) in enumerate(zip(segments, video.labels)):
+            same = by_label.setdefault(label, [])
             if label in self.ignored_classes:
                 self.dropped[f'of class {label}'] += 1
             elif too_short is not None and too_short(end_sec - start_sec):
                 self.dropped['of no length'] += 1
             elif too_short is not None and any(
-                video.labels[j] == label
-                and np.abs(video.segments[j] - video.segments[i]).max() <= _TWICE_SEC
-                for j in kept
+                abs(start_sec - start) <= _TWICE_SEC and abs(end_sec - end) <= _TWICE_SEC
+                for start, end in same
             ):
                 self.dropped['annotated twice'] += 1
             else:
                 kept.append(i)
+                same.append((start_sec, end_sec))
         return kept
 
 
