@@ -31,6 +31,7 @@ from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
 from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, VideoFacts, read_facts
 from mmsola.files.folder_lock import only_writer
 from mmsola.files.json_file import is_positive
+from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.version import __version__
 
@@ -179,7 +180,7 @@ def encoder_of(
     Args:
         features: The folder, or its ``_extraction.json``.
         device: Where it runs.
-        checkpoint: Its weights, if they lie elsewhere by now.
+        checkpoint: Its weights, or a pattern that one file matches, if they lie elsewhere by now.
 
     Raises:
         ExtractionError: There is no manifest, or the checkpoint's content is another one by now.
@@ -198,7 +199,7 @@ def encoder_of(
     for key in ('model', 'frame_pipeline', 'snippet_pipeline'):
         check_plain(content.get(key), f'{manifest}: {key}')
     _check_settings(manifest, content)
-    file = Path(checkpoint or content['checkpoint'])
+    file = the_one_file(checkpoint) if checkpoint else Path(content['checkpoint'])
     is_there = os.path.isfile(file)  # False too for what can be no path
     if not is_there or sha256_of(file) != content['checkpoint_sha256']:
         raise ExtractionError(
