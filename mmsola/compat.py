@@ -154,11 +154,14 @@ def replace_pkg_resources() -> None:
         return
     for replacement in (is_installed, get_installed_path, package2module):
         name = replacement.__name__
-        original = getattr(package_utils, name)
-        # `from ... import` copied the function into several modules of MMEngine.
-        for module_name, module in list(sys.modules.items()):
-            if module_name.split('.')[0] == 'mmengine' and vars(module).get(name) is original:
-                setattr(module, name, replacement)
+        _replace_in_mmengine(name, getattr(package_utils, name), replacement)
+
+
+def _replace_in_mmengine(name: str, original: object, replacement: object) -> None:
+    """In all its modules, since `from ... import` copies a function into several of them."""
+    for module_name, module in list(sys.modules.items()):
+        if module_name.split('.')[0] == 'mmengine' and vars(module).get(name) is original:
+            setattr(module, name, replacement)
 
 
 def is_installed(package: str) -> bool:
@@ -218,11 +221,7 @@ def find_configs_of_the_source() -> None:
         original = getattr(mmengine_config_utils, name, None)
         if original is None or getattr(original, 'looks_beside', False):
             continue
-        replacement = _looking_beside(original)
-        # `from ... import` copied the function into several modules of MMEngine
-        for module_name, module in list(sys.modules.items()):
-            if module_name.split('.')[0] == 'mmengine' and vars(module).get(name) is original:
-                setattr(module, name, replacement)
+        _replace_in_mmengine(name, original, _looking_beside(original))
 
 
 def _looking_beside(original: Callable[[str, str], str]) -> Callable[[str, str], str]:

@@ -228,9 +228,7 @@ def whole_save(model):
 
 @ALL
 @NECKS
-@pytest.mark.parametrize(
-    'how', [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), whole_save]
-)
+@pytest.mark.parametrize('how', [copy.deepcopy, pickled, whole_save])
 def test_a_model_that_ran_can_be_copied(name, neck, how, checkpoint):
     model = build(name, neck, checkpoint)
     expected = outputs(model)

@@ -92,8 +92,8 @@ def extract_features(
         show_progress: Show a bar with the time left, in the first process.
 
     Returns:
-        ``written`` and ``kept`` in videos, ``snippets`` written, ``failed`` names and reasons; of
-        all processes together.
+        ``written`` and ``kept`` in videos, ``snippets`` written, ``failed`` names and reasons,
+        ``lost`` names and frames that were lost; of all processes together.
 
     Raises:
         ExtractionError: ``out`` holds something else, a feature is not finite, or the disk is full.

@@ -99,10 +99,10 @@ class GateWarmupHook(Hook):
     def _open_if_ready(self, runner: Runner, steps_done: int) -> None:
         if steps_done < self.num_steps:
             return
-        if self.until is not None and steps_done == 0:
-            return
         # not "return if it is above": a kl of NaN opens nothing
-        if self.until is not None and not _mean_kl(runner) < self.until * self._guess_kl:
+        if self.until is not None and (
+            steps_done == 0 or not _mean_kl(runner) < self.until * self._guess_kl
+        ):
             return
         self._opened_at = steps_done
         _forget(runner)

@@ -90,8 +90,7 @@ def read_checkpoint(path: Path) -> Any:
         MissingCheckpoint: There is no such file.
         CheckpointError: It is damaged, or holds other objects than weights.
     """
-    refuse_address(path)
-    check_is_there(path)
+    path = check_is_there(path)
     packed = packed_entries(path)
     if packed:
         raise CheckpointError(

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class AxesFault(ValueError):
-    """Axes that do not become snippets and channels; ``fix`` says what would, ``pool`` which."""
+    """Axes that do not become snippets and channels; ``pool`` says which to average, if any."""
 
     def __init__(self, found: str, pool: Sequence[int] = ()) -> None:
         super().__init__(found)

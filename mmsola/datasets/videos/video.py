@@ -237,7 +237,11 @@ def list_videos(folder: str | Path) -> dict[str, Path]:
     root = Path(folder)
     every = [path for path in sorted(root.rglob('*')) if not path.name.startswith('.')]
     files = [path for path in every if path.suffix.lower() in VIDEO_SUFFIXES]
-    others = Counter(path.suffix for path in every if path not in set(files) and path.is_file())
+    others = Counter(
+        path.suffix
+        for path in every
+        if path.suffix.lower() not in VIDEO_SUFFIXES and path.is_file()
+    )
     if files and others:
         of_each = ', '.join(f'{n} {suffix or "without"}' for suffix, n in others.most_common(5))
         print_log(
