@@ -24,6 +24,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.model import ExponentialMovingAverage
 from mmengine.structures import InstanceData
+from small_localizers import BMN, CHANNELS, LENGTH, TCANET, TEM
 from torch.testing import assert_close
 from torch.utils.data import Dataset
 
@@ -31,39 +32,7 @@ from mmsola.engine.launch import build_runner
 from mmsola.engine.sync_buffers_hook import SyncBuffersHook
 from mmsola.models import SoLa, localizers
 
-CHANNELS, LENGTH = 12, 16
-LOCALIZERS = {
-    'BMN': dict(
-        type='BMN',
-        temporal_dim=LENGTH,
-        boundary_ratio=0.5,
-        num_samples=8,
-        num_samples_per_bin=3,
-        feat_dim=CHANNELS,
-        soft_nms_alpha=0.4,
-        soft_nms_low_threshold=0.5,
-        soft_nms_high_threshold=0.9,
-        post_process_top_k=100,
-        hidden_dim_1d=16,
-        hidden_dim_2d=8,
-        hidden_dim_3d=16,
-    ),
-    'TEM': dict(
-        type='TEM',
-        temporal_dim=LENGTH,
-        boundary_ratio=0.1,
-        tem_feat_dim=CHANNELS,
-        tem_hidden_dim=8,
-        tem_match_threshold=0.5,
-    ),
-    'TCANet': dict(
-        type='TCANet',
-        feat_dim=CHANNELS,
-        temporal_dim=LENGTH,
-        se_sample_num=8,
-        action_sample_num=16,
-    ),
-}
+LOCALIZERS = {cfg['type']: cfg for cfg in (BMN, TEM, TCANET)}
 ELSEWHERE = {
     'PEM': 'reads descriptions of proposals and takes no neck',
     'DRN': "is not in MMAction2's wheel; test_localization_configs.py trains it where it is",

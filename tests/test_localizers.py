@@ -17,6 +17,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
+from small_localizers import BMN, CHANNELS, LENGTH, TCANET, TEM
 from torch.testing import assert_close
 
 import mmsola
@@ -25,33 +26,6 @@ from mmsola.models.localizers import register
 from mmsola.models.localizers.boundary_regression import sampled_convolution
 from mmsola.models.localizers.proposals import ranked_proposals, soft_nms
 
-CHANNELS, LENGTH = 12, 16
-BMN = dict(
-    type='BMN',
-    temporal_dim=LENGTH,
-    boundary_ratio=0.5,
-    num_samples=8,
-    num_samples_per_bin=3,
-    feat_dim=CHANNELS,
-    soft_nms_alpha=0.4,
-    soft_nms_low_threshold=0.5,
-    soft_nms_high_threshold=0.9,
-    post_process_top_k=100,
-    hidden_dim_1d=16,
-    hidden_dim_2d=8,
-    hidden_dim_3d=16,
-)
-TEM = dict(
-    type='TEM',
-    temporal_dim=LENGTH,
-    boundary_ratio=0.1,
-    tem_feat_dim=CHANNELS,
-    tem_hidden_dim=8,
-    tem_match_threshold=0.5,
-)
-TCANET = dict(
-    type='TCANet', feat_dim=CHANNELS, temporal_dim=LENGTH, se_sample_num=8, action_sample_num=16
-)
 STOCK = {'BMN': StockBMN, 'TEM': StockTEM, 'TCANet': StockTCANet}
 ALL = pytest.mark.parametrize('cfg', [BMN, TEM, TCANET], ids=lambda cfg: cfg['type'])
 SEGMENTS = [[[0.1, 0.5], [0.3, 0.9]], [[0.5, 0.62]], [[0.0, 1.0]]]

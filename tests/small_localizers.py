@@ -1,0 +1,29 @@
+"""Configs of localizers that are small enough for a test, without a neck."""
+
+CHANNELS, LENGTH = 12, 16
+BMN = dict(
+    type='BMN',
+    temporal_dim=LENGTH,
+    boundary_ratio=0.5,
+    num_samples=8,
+    num_samples_per_bin=3,
+    feat_dim=CHANNELS,
+    soft_nms_alpha=0.4,
+    soft_nms_low_threshold=0.5,
+    soft_nms_high_threshold=0.9,
+    post_process_top_k=100,
+    hidden_dim_1d=16,
+    hidden_dim_2d=8,
+    hidden_dim_3d=16,
+)
+TEM = dict(
+    type='TEM',
+    temporal_dim=LENGTH,
+    boundary_ratio=0.1,
+    tem_feat_dim=CHANNELS,
+    tem_hidden_dim=8,
+    tem_match_threshold=0.5,
+)
+TCANET = dict(
+    type='TCANet', feat_dim=CHANNELS, temporal_dim=LENGTH, se_sample_num=8, action_sample_num=16
+)
