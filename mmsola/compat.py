@@ -9,6 +9,7 @@ on a config, before the Runner is built.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.metadata
 import importlib.util
@@ -462,6 +463,13 @@ def init_gloo(launcher: str, timeout: timedelta | None = None) -> None:
     if not torch.distributed.is_initialized():
         _export_rendezvous(launcher)
         torch.distributed.init_process_group('gloo', timeout=timeout)
+        # its threads, still running while the interpreter goes down, end some processes in SIGABRT
+        atexit.register(_leave_process_group)
+
+
+def _leave_process_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _export_rendezvous(launcher: str) -> None:

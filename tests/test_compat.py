@@ -479,6 +479,25 @@ def test_two_processes_train_one_model(tmp_path):
     assert [output_of(process)[0].splitlines()[-1] for process in processes] == ['2 0.5'] * 2
 
 
+@on_cpu
+def test_the_process_group_is_left_before_the_interpreter_goes_down():
+    """Its threads would still be running then, and end one process of many in SIGABRT."""
+    code = """
+        import atexit
+        import torch
+        from mmsola import compat
+        atexit.register(lambda: print(torch.distributed.is_initialized()))
+        compat.init_gloo('pytorch')
+        print(torch.distributed.is_initialized())
+    """
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    alone = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=port, RANK='0', LOCAL_RANK='0')
+    process = run_python(code, env={**alone, 'WORLD_SIZE': '1'})
+    assert output_of(process)[0].splitlines()[-2:] == ['True', 'False']
+
+
 def test_one_process_gets_no_process_group():
     cfg = Config(dict(launcher='none'))
     assert not compat.init_cpu_process_group(cfg)
