@@ -27,3 +27,25 @@ TEM = dict(
 TCANET = dict(
     type='TCANet', feat_dim=CHANNELS, temporal_dim=LENGTH, se_sample_num=8, action_sample_num=16
 )
+# On 32 to 48 grid points, without padding to the longest.
+_ONE_STAGE = dict(
+    feat_dim=CHANNELS,
+    num_classes=2,
+    channels=16,
+    num_levels=3,
+    max_snippets=32,
+    pad_to_max=False,
+    test_cfg=dict(score_threshold=0.0, top_k=20),
+)
+ACTIONFORMER = dict(
+    type='ActionFormer',
+    backbone=dict(num_heads=2, num_stem=1, window=5, drop_path=0.1),
+    **_ONE_STAGE,
+)
+TEMPORALMAXER = dict(type='TemporalMaxer', **_ONE_STAGE)
+TRIDET = dict(
+    type='TriDet',
+    backbone=dict(num_stem=1, window=3, mlp_channels=24, init_std=0.2),
+    head=dict(num_bins=4),
+    **_ONE_STAGE,
+)

@@ -24,7 +24,16 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.model import ExponentialMovingAverage
 from mmengine.structures import InstanceData
-from small_localizers import BMN, CHANNELS, LENGTH, TCANET, TEM
+from small_localizers import (
+    ACTIONFORMER,
+    BMN,
+    CHANNELS,
+    LENGTH,
+    TCANET,
+    TEM,
+    TEMPORALMAXER,
+    TRIDET,
+)
 from torch.testing import assert_close
 from torch.utils.data import Dataset
 
@@ -32,7 +41,7 @@ from mmsola.engine.launch import build_runner
 from mmsola.engine.sync_buffers_hook import SyncBuffersHook
 from mmsola.models import SoLa, localizers
 
-LOCALIZERS = {cfg['type']: cfg for cfg in (BMN, TEM, TCANET)}
+LOCALIZERS = {cfg['type']: cfg for cfg in (BMN, TEM, TCANET, ACTIONFORMER, TEMPORALMAXER, TRIDET)}
 ELSEWHERE = {
     'PEM': 'reads descriptions of proposals and takes no neck',
     'DRN': "is not in MMAction2's wheel; test_localization_configs.py trains it where it is",
@@ -43,7 +52,7 @@ NECKS = pytest.mark.parametrize('neck', ['', 'trained', 'frozen'])
 
 
 def test_every_registered_localizer_is_listed():
-    registered = {localizer.__name__ for localizer in localizers._LOCALIZERS}
+    registered = {kind.__name__ for kind in [*localizers._LOCALIZERS, *localizers.ONE_STAGE]}
     assert registered | {'EndToEndLocalizer'} <= LOCALIZERS.keys() | ELSEWHERE.keys()
 
 
@@ -62,7 +71,11 @@ class EightVideos(Dataset):
         for i in range(8):
             sample = ActionDataSample()
             segments = np.array([[0.1, 0.4 + i / 20], [0.5, 0.9]])
-            sample.gt_instances = InstanceData(gt_bbox=torch.from_numpy(segments))
+            sample.gt_instances = InstanceData(
+                gt_bbox=torch.from_numpy(segments),
+                gt_segments=torch.from_numpy(segments * LENGTH),
+                gt_labels=torch.tensor([0, 1]),
+            )
             given = torch.tensor([[0.1, 0.4, 0.9], [0.2, 0.5, 0.5]], dtype=dtype)
             sample.proposals = InstanceData(proposals=given)
             sample.set_metainfo(

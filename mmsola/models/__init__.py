@@ -1,11 +1,23 @@
+from mmsola.models import backbones  # noqa: F401  their parts are registered
 from mmsola.models.data_preprocessors import SnippetDataPreprocessor
 from mmsola.models.heads import SimilarityMatchingHead
-from mmsola.models.localizers import BMN, PEM, TEM, EndToEndLocalizer, SnippetNeckMixin, TCANet
+from mmsola.models.localizers import (
+    BMN,
+    PEM,
+    TEM,
+    ActionFormer,
+    EndToEndLocalizer,
+    SnippetNeckMixin,
+    TCANet,
+    TemporalMaxer,
+    TriDet,
+)
 from mmsola.models.losses import SimilarityMatchingLoss
 from mmsola.models.necks import SoLa, TemporalSmoothing
 from mmsola.models.pretrainers import SoLaPretrainer
 
 __all__ = [
+    'ActionFormer',
     'BMN',
     'EndToEndLocalizer',
     'PEM',
@@ -17,5 +29,7 @@ __all__ = [
     'SoLaPretrainer',
     'TCANet',
     'TEM',
+    'TemporalMaxer',
     'TemporalSmoothing',
+    'TriDet',
 ]

@@ -1,4 +1,4 @@
-"""MMAction2's localizers, each accepting ``neck=``, under their own names; and one end to end."""
+"""MMAction2's localizers, each accepting ``neck=``, under their own names; and those it lacks."""
 
 import inspect
 
@@ -6,13 +6,31 @@ import mmaction.models  # noqa: F401  the stock ones must be registered before t
 from mmaction.registry import MODELS
 
 from mmsola import compat
+from mmsola.models.localizers.actionformer import ActionFormer
 from mmsola.models.localizers.bmn import BMN
 from mmsola.models.localizers.bsn import PEM, TEM
 from mmsola.models.localizers.end_to_end import EndToEndLocalizer
+from mmsola.models.localizers.one_stage import OneStageLocalizer
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 from mmsola.models.localizers.tcanet import TCANet
+from mmsola.models.localizers.temporalmaxer import TemporalMaxer
+from mmsola.models.localizers.tridet import TriDet
 
-__all__ = ['BMN', 'EndToEndLocalizer', 'PEM', 'TCANet', 'TEM', 'SnippetNeckMixin']
+__all__ = [
+    'BMN',
+    'ActionFormer',
+    'EndToEndLocalizer',
+    'OneStageLocalizer',
+    'PEM',
+    'SnippetNeckMixin',
+    'TCANet',
+    'TEM',
+    'TemporalMaxer',
+    'TriDet',
+]
+
+#: Those that are one pipeline with exchangeable parts, and name what they find.
+ONE_STAGE: list[type] = [ActionFormer, TemporalMaxer, TriDet]
 
 _LOCALIZERS: list[type] = [BMN, TEM, PEM, TCANet]
 if MODELS.get('DRN') is not compat.DRN:

@@ -56,6 +56,8 @@ class SnippetNeckMixin(BaseModel):
     channels_last: ClassVar[bool] = False
     #: Whether its ``predict`` only understands one video at a time.
     predicts_one_video: ClassVar[bool] = False
+    #: Whether its ``predict`` puts out seconds of the video, and needs no ``window_sec``.
+    predicts_in_seconds: ClassVar[bool] = False
 
     neck: nn.Module | None
 
@@ -95,7 +97,7 @@ class SnippetNeckMixin(BaseModel):
         for sample in samples:
             _shape_ground_truth(sample)
         sequences = self._fit(sequences, samples)
-        if mode != 'predict':
+        if mode != 'predict' or self.predicts_in_seconds:
             return super().forward(sequences, data_samples, mode, **kwargs)
         in_units = [self._in_units_of_window(sample) for sample in samples]
         if self.predicts_one_video:

@@ -1,0 +1,252 @@
+"""One-stage localizers: labelled segments from a sequence of any length."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from mmaction.registry import MODELS, TASK_UTILS
+from mmaction.structures import ActionDataSample
+from mmengine.model import BaseModel
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
+from mmsola.models.points.decoding import Candidates, decode_points, join
+
+
+class OneStageLocalizer(BaseModel):
+    """Embedding -> pyramid backbone -> pyramid neck -> point head -> decoding -> suppression.
+
+    Each part is a registered module with its config, so another method is another set of parts.
+    What a config does not say of a part is what ``parts`` of the class says, the published settings
+    for THUMOS14; a part of another ``type`` starts from its own defaults.
+
+    Sequences are padded with zeros: in training all to ``max_snippets``, in prediction a shorter
+    one as well, and a longer one to the next multiple of the backbone's ``length_divisor``. Videos
+    are predicted one by one, since what is padded reaches real steps in the published networks: a
+    batch gives what each of its videos gives alone.
+
+    Args:
+        feat_dim: C of the features.
+        num_classes: K.
+        channels: Width of embedding, backbone and pyramid.
+        num_levels: Levels of the pyramid.
+        max_snippets: Longest sequence of a training, and what shorter ones are padded to.
+        pad_to_max: Pad to ``max_snippets``, as published. Without it a batch is padded to its
+            longest sequence: less to compute where videos are short, and slightly other numbers.
+        embedding: Settings of ``SnippetEmbedding``.
+        backbone: Settings of the pyramid backbone.
+        pyramid: Settings of what the levels pass after it.
+        head: Settings of the point head.
+        test_cfg: How predictions become segments: ``score_threshold`` and ``top_k``, what is kept
+            of each level; ``per_level`` (False keeps of all levels together); ``min_length`` in
+            grid units; ``nms``, settings of ``SegmentNMS``.
+        class_names: Names of the K classes, in order; None takes those of the training data, which
+            stand in the checkpoint.
+
+    Data samples carry, in ``gt_instances``, ``gt_segments`` ``(N, 2)`` in grid units and
+    ``gt_labels`` ``(N,)``; in ``metainfo``, ``grid_sec``: the time of the first snippet's centre
+    and the time from one snippet to the next; ``covered_sec``: start and end of the video. Without
+    ``grid_sec`` segments stay in grid units.
+
+    Raises:
+        ValueError: ``max_snippets`` cannot be halved for every level, or there are
+            not ``num_classes`` names; or (in training) a sequence is longer than ``max_snippets``,
+            a video has no annotation, or a label that is no class.
+    """
+
+    #: Default settings of each part.
+    parts: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def __init__(
+        self,
+        feat_dim: int,
+        num_classes: int,
+        channels: int = 512,
+        num_levels: int = 6,
+        max_snippets: int = 2304,
+        pad_to_max: bool = True,
+        embedding: dict | None = None,
+        backbone: dict | None = None,
+        pyramid: dict | None = None,
+        head: dict | None = None,
+        test_cfg: dict | None = None,
+        class_names: Sequence[str] | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.num_classes = num_classes
+        self.max_snippets = max_snippets
+        self.pad_to_max = pad_to_max
+        self.class_names = None if class_names is None else tuple(map(str, class_names))
+        if self.class_names is not None and len(self.class_names) != num_classes:
+            raise ValueError(
+                f'{type(self).__name__}: {len(self.class_names)} class_names for '
+                f'num_classes={num_classes}; make them agree.'
+            )
+        settings = self._settings('embedding', embedding)
+        if settings.get('positions') is True:  # as long as the longest sequence
+            settings['positions'] = max_snippets
+        settings.setdefault('in_channels', feat_dim)
+        self.embedding = MODELS.build({'channels': channels, **settings})
+        size = {'channels': channels, 'num_levels': num_levels}
+        self.backbone = MODELS.build({**size, **self._settings('backbone', backbone)})
+        self.pyramid = MODELS.build({**size, **self._settings('pyramid', pyramid)})
+        self.head = MODELS.build(
+            {
+                'num_classes': num_classes,
+                'in_channels': channels,
+                'num_levels': num_levels,
+                **self._settings('head', head),
+            }
+        )
+        test = self._settings('test_cfg', test_cfg)
+        self.nms = TASK_UTILS.build({'type': 'SegmentNMS', **test.pop('nms', {})})
+        self.test_cfg = test
+        self._coarsest = 2 ** (num_levels - 1)  # stride of the last level
+        if max_snippets % self._coarsest:
+            raise ValueError(
+                f'{type(self).__name__}: max_snippets={max_snippets} cannot be halved '
+                f'{num_levels - 1} times for num_levels={num_levels}; set '
+                f'{_multiple(max_snippets, self._coarsest)}.'
+            )
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor] | Tensor,
+        data_samples: list[ActionDataSample] | None = None,
+        mode: str = 'tensor',
+        **kwargs: Any,
+    ) -> Any:
+        """MMEngine's three modes over sequences ``(C, T_i)``."""
+        if mode == 'loss':
+            return self.loss(list(inputs), data_samples or [])
+        if mode == 'predict':
+            return self.predict(list(inputs), data_samples or [])
+        if mode == 'tensor':
+            return self.head(*self.extract(*self._padded(list(inputs))))
+        raise ValueError(f"{type(self).__name__}: mode is {mode!r}; 'loss', 'predict' or 'tensor'.")
+
+    def extract(self, batch: Tensor, mask: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Features ``(B, C, T_l)`` and masks ``(B, 1, T_l)`` of each level of a padded batch."""
+        features, masks = self.backbone(self.embedding(batch, mask), mask)
+        return self.pyramid(features, masks), masks
+
+    def loss(
+        self, sequences: list[Tensor], data_samples: Sequence[ActionDataSample]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch of sequences ``(C, T_i)``."""
+        for sequence, sample in zip(sequences, data_samples):
+            self._check_training(sequence, sample)
+        truths = [sample.gt_instances for sample in data_samples]
+        return self.head.loss(
+            *self.extract(*self._padded(sequences)),
+            [truth.gt_segments for truth in truths],
+            [truth.gt_labels for truth in truths],
+        )
+
+    @torch.no_grad()
+    def predict(
+        self, sequences: list[Tensor], data_samples: Sequence[ActionDataSample]
+    ) -> list[dict[str, Any]]:
+        """``video_name`` and ``proposal_list`` of each video, with label, score and segment."""
+        results = []
+        for i, sequence in enumerate(sequences):
+            found = self.nms(self.candidates(sequence))
+            metainfo = data_samples[i].metainfo if data_samples else {}
+            results.append(
+                {
+                    'video_name': metainfo.get('video_name', metainfo.get('vid_name', str(i))),
+                    'proposal_list': self._named(found, metainfo),
+                }
+            )
+        return results
+
+    def candidates(self, sequence: Tensor) -> Candidates:
+        """All that is predicted of one video ``(C, T)`` and not too unlikely, in grid units."""
+        features, masks = self.extract(*self._padded([sequence]))
+        logits, offsets = (x[0].float() for x in self.head(features, masks))
+        valid = torch.cat(masks, dim=2)[0, 0]
+        probability = logits.sigmoid() * valid[:, None]
+        of_all = (probability, offsets, self.head.points(masks))
+        rule = dict(self.test_cfg)
+        if not rule.pop('per_level', True):
+            return decode_points(*of_all, **rule)
+        lengths = [mask.shape[-1] for mask in masks]
+        levels = zip(*(x.split(lengths) for x in of_all))
+        return join([decode_points(*of_level, **rule) for of_level in levels])
+
+    def _padded(self, sequences: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Sequences ``(C, T_i)`` as a batch ``(B, C, T)`` and its mask ``(B, 1, T)``."""
+        longest = max(sequence.shape[-1] for sequence in sequences)
+        if not self.pad_to_max:
+            length = _multiple(longest, self._coarsest)
+        elif longest <= self.max_snippets:
+            length = self.max_snippets
+        else:
+            length = _multiple(longest, self.backbone.length_divisor)
+        batch = torch.stack([F.pad(x, (0, length - x.shape[-1])) for x in sequences])
+        lengths = torch.tensor([x.shape[-1] for x in sequences], device=batch.device)
+        mask = torch.arange(length, device=batch.device) < lengths[:, None]
+        return batch, mask[:, None]
+
+    def _named(self, found: Candidates, metainfo: dict) -> list[dict[str, Any]]:
+        """Segments in seconds, cut to the video, with names."""
+        start_sec, step_sec = metainfo.get('grid_sec', (0.0, 1.0))
+        segments = start_sec + step_sec * found.segments.double()
+        if 'covered_sec' in metainfo:
+            segments = segments.clamp(*map(float, metainfo['covered_sec']))
+        names = self.class_names or tuple(map(str, range(self.num_classes)))
+        rows = zip(segments.tolist(), found.labels.tolist(), found.scores.tolist())
+        proposals: list[dict[str, Any]] = [
+            {'score': score, 'segment': segment, 'label': names[label]}
+            for segment, label, score in rows
+        ]
+        if names == (CLASS_AGNOSTIC_LABEL,):  # a proposal without a class
+            for proposal in proposals:
+                del proposal['label']
+        return proposals
+
+    def _check_training(self, sequence: Tensor, sample: ActionDataSample) -> None:
+        name = sample.metainfo.get('video_name', 'a video')
+        if sequence.shape[-1] > self.max_snippets:
+            raise ValueError(
+                f'{name}: {sequence.shape[-1]} snippets, but max_snippets={self.max_snippets}\n'
+                '  expected: training sequences up to it\n  fix: cut them in the pipeline with '
+                f"dict(type='TruncateSnippets', max_snippets={self.max_snippets}), or raise it"
+            )
+        truth = sample.get('gt_instances')
+        if truth is None or 'gt_labels' not in truth:
+            raise ValueError(
+                f'{name}: has no gt_segments and gt_labels to learn from\n  expected: an annotated '
+                "video\n  fix: add dict(type='GenerateGridSegments') to the pipeline, and leave "
+                'videos without annotation out of the training'
+            )
+        if len(truth.gt_labels) and not 0 <= int(truth.gt_labels.max()) < self.num_classes:
+            raise ValueError(
+                f'{name}: a segment of class {int(truth.gt_labels.max())}, but '
+                f'num_classes={self.num_classes}\n  fix: set num_classes to that of the training '
+                'data'
+            )
+
+    def _settings(self, part: str, given: dict | None) -> dict[str, Any]:
+        """The class's settings of a part, with what the config says of it laid over them."""
+        default = copy.deepcopy(self.parts.get(part, {}))
+        given = dict(given or {})
+        if given.get('type', default.get('type')) != default.get('type'):
+            return given
+        for key, value in given.items():
+            is_nested = isinstance(value, dict) and isinstance(default.get(key), dict)
+            same_type = is_nested and value.get('type', default[key].get('type')) == default[
+                key
+            ].get('type')
+            default[key] = {**default[key], **value} if same_type else value
+        return default
+
+
+def _multiple(length: int, of: int) -> int:
+    return of * -(-length // of)

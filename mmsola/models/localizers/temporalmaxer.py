@@ -1,0 +1,36 @@
+"""TemporalMaxer with a neck for snippet features."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mmaction.registry import MODELS
+
+from mmsola.models.localizers.one_stage import OneStageLocalizer
+from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
+
+
+@MODELS.register_module()
+class TemporalMaxer(SnippetNeckMixin, OneStageLocalizer):
+    """TemporalMaxer (Tang et al., 2023) that accepts ``neck=``: max pooling in place of attention.
+
+    Same numbers as the published code, but for the running norm of the loss, which is in the state
+    dict here, and for training videos without segments, which stop the original. With the default
+    group norm a prediction depends on the length that a sequence is padded to, as published. See
+    :class:`OneStageLocalizer` for the arguments.
+    """
+
+    temporal_dim_key = None
+    predicts_in_seconds = True
+    parts: ClassVar[dict[str, dict[str, Any]]] = {
+        'embedding': {'type': 'SnippetEmbedding'},
+        'backbone': {'type': 'MaxPoolPyramid'},
+        'pyramid': {'type': 'PyramidNorm', 'norm': 'group'},
+        'head': {'type': 'PointHead', 'assigner': {'type': 'CostAssigner'}},
+        'test_cfg': {
+            'score_threshold': 0.001,
+            'top_k': 2000,
+            'min_length': 0.05,
+            'nms': {'sigma': 0.5, 'min_score': 0.001, 'max_segments': 200},
+        },
+    }

@@ -1,0 +1,32 @@
+"""The grid points of a pyramid, where segments are predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+#: How far a segment may reach from a point of each level, in grid units (ActionFormer's default).
+DEFAULT_RANGES = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10000))
+
+
+def pyramid_points(
+    lengths: Sequence[int], ranges: Sequence[Sequence[float]], like: Tensor
+) -> list[Tensor]:
+    """Points of each level: ``(T_l, 4)`` of time, least reach, greatest reach, stride.
+
+    Point i of level l lies at ``i * 2**l``: on a snippet, without an offset of half a stride.
+
+    Args:
+        lengths: T of each level.
+        ranges: Least and greatest reach of each level, in grid units; both belong to it.
+        like: A tensor of the device and type wanted.
+    """
+    points = []
+    for level, (num_points, (least, greatest)) in enumerate(zip(lengths, ranges)):
+        stride = 2**level
+        time = stride * torch.arange(num_points, device=like.device, dtype=like.dtype)
+        rest = like.new_tensor([least, greatest, stride]).expand(num_points, 3)
+        points.append(torch.cat([time[:, None], rest], dim=1))
+    return points
