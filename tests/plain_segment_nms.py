@@ -71,7 +71,7 @@ def hard_picks(segments, scores, tiou, min_score):
 
 
 def overlap(segment, others, extra=1e-6):
-    """tIoU ``(N,)``, every length ``extra`` longer."""
+    """TIoU ``(N,)``, every length ``extra`` longer."""
     start = torch.maximum(segment[0], others[:, 0])
     end = torch.minimum(segment[1], others[:, 1])
     shared = (end - start).clamp(min=0)

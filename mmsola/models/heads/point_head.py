@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmaction.registry import MODELS, TASK_UTILS
@@ -106,7 +106,7 @@ class PointHead(BaseModule):
         self.register_buffer('running_norm', torch.tensor(float(init_loss_norm)))
         self.running_norm: Tensor
         width = channels or in_channels
-        self._tower = {
+        self._tower: dict[str, Any] = {
             'num_convs': num_convs,
             'norm_eps': norm_eps,
             'mask_activations': mask_activations,

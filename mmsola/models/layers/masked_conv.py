@@ -48,7 +48,7 @@ class MaskedConv1d(nn.Conv1d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Convolve ``(B, C, T)``; zeros where ``mask`` (after the stride) is False."""
         return super().forward(x) * reduce_mask(mask, self.stride[0])
 
@@ -64,7 +64,7 @@ class Pointwise(nn.Conv1d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Tensor:
         """``(B, C, T)`` to ``(B, C', T)``."""
         out = torch.matmul(self.weight[:, :, 0], x)
         return out if self.bias is None else out + self.bias[:, None]

@@ -1,40 +1,52 @@
-"""Non-maximum suppression of labelled segments, all classes at once."""
+"""Non-maximum suppression of labelled segments."""
 
 from __future__ import annotations
 
+import heapq
+
+import numpy as np
 import torch
 from mmaction.registry import TASK_UTILS
 from torch import Tensor
 
 from mmsola.models.points.decoding import Candidates
 
-_EXTRA = 1e-6  # what the published code adds to every length
-_GONE = -torch.inf  # score of what was picked or suppressed
-_PICKS_BETWEEN = 16  # after so many, what is gone is left out of the tensors
+_EXTRA = np.float32(1e-6)  # added to each length, as published
+_PICKS_PER_CLEANING = 16
+_ROWS_PER_BLOCK = 64  # what voting holds at once: that many times all candidates
 
 
 @TASK_UTILS.register_module()
 class SegmentNMS:
-    """Pick the best segment, weaken or remove what overlaps it, and so on (ActionFormer's).
+    """Picks the best segment, lowers the score of those that overlap it, and so on.
 
-    Soft: the scores of all others are multiplied by ``exp(-tIoU**2 / sigma)``, and what falls below
-    ``min_score`` is left out; only the first pick is never tested. Hard: what is not above
-    ``min_score`` is left out first, then all whose tIoU with a pick reaches ``tiou``.
+    Soft suppression multiplies a score by ``exp(-tIoU^2 / sigma)``. After each pick, all that fell
+    below ``min_score`` are dropped; the first pick is not tested. Hard suppression drops what
+    overlaps a pick by ``tiou`` or more, and at the beginning what does not exceed ``min_score``.
+
+    Voting moves each picked segment to the weighted mean of all candidates that overlap it by
+    ``voting_tiou`` or more; scores and labels stay. It needs ``per_class=False``: the published
+    code does not vote where classes are told apart, whatever its ``voting_thresh`` says.
+
+    Ends at ``max_segments`` picks. Scores of picks never rise, so the best pick of any class comes
+    next, and this gives what the published code gives, which suppresses each class to its end. All
+    of it runs on the CPU in float32, as there; a pick is too small a step for a GPU.
 
     Args:
-        method: ``'soft'``, ``'hard'``, or None, which keeps all.
-        sigma: How much an overlap weakens; of ``'soft'``.
-        tiou: Of ``'hard'``.
-        min_score: Least score.
-        per_class: Suppress each class by itself.
-        max_segments: The best so many of a class, and then of a video.
-        voting_tiou: Move each picked segment to the mean of all candidates whose tIoU with it
-            reaches this; scores and labels stay. Only without ``per_class``, as published.
-        voting_by: Weight of a candidate in that mean, ``'score_tiou'`` (ActionFormer) or
-            ``'score'`` (OpenTAD).
+        method: ``'soft'``, ``'hard'``, or None, which changes nothing.
+        sigma: Of soft suppression; a larger one lowers scores less.
+        tiou: Of hard suppression.
+        min_score: See above.
+        per_class: Segments of other classes do not suppress each other.
+        max_segments: How many are kept at most, of all classes together.
+        voting_tiou: None does not vote.
+        voting_by: Weight of a candidate: ``'score_tiou'``, its score before suppression times its
+            tIoU (ActionFormer), or ``'score'`` alone (OpenTAD).
 
     Raises:
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of its range, or would have no effect as given.
+
+    Source: ActionFormer (ECCV 2022); soft suppression is that of Bodla et al., ICCV 2017.
     """
 
     def __init__(
@@ -48,30 +60,28 @@ class SegmentNMS:
         voting_tiou: float | None = None,
         voting_by: str = 'score_tiou',
     ) -> None:
-        for is_wrong, found, expected in (
-            (method not in ('soft', 'hard', None), f'method={method!r}', "'soft', 'hard' or None"),
-            (not sigma > 0, f'sigma={sigma}', 'a number above 0'),
-            (not 0 < tiou <= 1, f'tiou={tiou}', 'a number above 0 and up to 1'),
-            (not 0 <= min_score < 1, f'min_score={min_score}', 'a number from 0 to below 1'),
-            (max_segments < 1, f'max_segments={max_segments}', '1 or more'),
-            (
-                voting_tiou is not None and not 0 < voting_tiou <= 1,
-                f'voting_tiou={voting_tiou}',
-                'a number above 0 and up to 1, or None',
-            ),
-            (
-                voting_by not in ('score_tiou', 'score'),
-                f'voting_by={voting_by!r}',
-                "'score_tiou' or 'score'",
-            ),
-            (
-                voting_tiou is not None and per_class,
-                'voting_tiou with per_class=True',
-                'per_class=False, since the published voting is not applied per class',
-            ),
-        ):
-            if is_wrong:
-                raise ValueError(f'{type(self).__name__}: {found}; expected {expected}.')
+        _expect(method in ('soft', 'hard', None), 'method', method, "'soft', 'hard' or None")
+        _expect(sigma > 0, 'sigma', sigma, 'more than 0')
+        _expect(0 < tiou <= 1, 'tiou', tiou, 'more than 0, at most 1')
+        _expect(min_score >= 0, 'min_score', min_score, '0 or more')
+        _expect(
+            isinstance(max_segments, int) and max_segments > 0,
+            'max_segments',
+            max_segments,
+            'a whole number, 1 or more',
+        )
+        _expect(
+            voting_by in ('score_tiou', 'score'), 'voting_by', voting_by, "'score_tiou' or 'score'"
+        )
+        if voting_tiou is not None:
+            _expect(0 < voting_tiou <= 1, 'voting_tiou', voting_tiou, 'more than 0, at most 1')
+            _expect(
+                method is not None and not per_class,
+                'voting_tiou',
+                voting_tiou,
+                'None, since nothing votes with per_class=True or method=None; leave it out, or '
+                'set per_class=False and a method',
+            )
         self.method = method
         self.sigma = sigma
         self.tiou = tiou
@@ -82,76 +92,165 @@ class SegmentNMS:
         self.voting_by = voting_by
 
     def __call__(self, candidates: Candidates) -> Candidates:
-        """What remains, the best first; float32, as the published code computes it."""
-        segments, scores, labels = candidates
-        if self.method is None or not len(scores):
+        """The segments that remain, best first, on the device of the candidates."""
+        if self.method is None or not len(candidates.scores):
             return candidates
+        segments, scores, labels = (x.detach().cpu() for x in candidates)
         segments, scores = segments.float(), scores.float()
-        row, score = self._picked(segments, scores, labels)
-        order = score.argsort(descending=True, stable=True)[: self.max_segments]
-        row, score = row[order], score[order]
-        picked = segments[row]
+        rows, new_scores = self._picks(segments.numpy(), scores.numpy(), labels.numpy())
+        picked = segments[rows]
         if self.voting_tiou is not None:
-            picked = self._voted(picked, segments, scores)
-        return Candidates(picked, score, labels[row])
+            picked = self._voted(picked, segments, scores, self.voting_tiou)
+        device = candidates.scores.device
+        return Candidates(*(x.to(device) for x in (picked, new_scores, labels[rows])))
 
-    def _picked(self, segments: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and scores of the picks, those of a class side by side, the best first."""
-        if not self.per_class:
-            labels = torch.zeros_like(labels)
-        if self.method == 'hard':
-            kept = (scores > self.min_score).nonzero().squeeze(1)
-        else:
-            kept = torch.arange(len(scores), device=scores.device)
-        row = _by_class(labels[kept], kept)  # K x N, -1 behind the last of a class
-        score = torch.where(row >= 0, scores[row], _GONE)
-        start, end = (segments[row, column] for column in (0, 1))  # K x N
-        rows, values = [], []
-        for pick in range(min(self.max_segments, row.shape[1])):
-            if pick % _PICKS_BETWEEN == 0 and pick:
-                alive = score > _GONE
-                width = int(alive.sum(dim=1).max())
-                if width == 0:
-                    break
-                if width < 0.8 * row.shape[1]:  # the order of what remains is kept
-                    order = (~alive).to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
-                    row, score, start, end = (x.gather(1, order) for x in (row, score, start, end))
-            best_score, best = score.max(dim=1, keepdim=True)  # K x 1
-            rows.append(row.gather(1, best))
-            values.append(best_score)
-            score.scatter_(1, best, _GONE)
-            overlap = _overlap(start.gather(1, best), end.gather(1, best), start, end, _EXTRA)
-            if self.method == 'hard':
-                score.masked_fill_(overlap >= self.tiou, _GONE)
+    def _picks(
+        self, segments: np.ndarray, scores: np.ndarray, labels: np.ndarray
+    ) -> tuple[Tensor, Tensor]:
+        """Row and new score of each pick, best first."""
+        columns = np.empty((4, len(scores)), dtype=np.float32)
+        columns[:2] = segments.T
+        columns[2] = columns[1] - columns[0] + _EXTRA
+        columns[3] = scores
+        groups = [
+            _SoftGroup(rows, columns[:, rows], self.sigma, self.min_score)
+            if self.method == 'soft'
+            else _HardGroup(rows, columns[:, rows], self.tiou, self.min_score)
+            for rows in (_rows_by_class(labels) if self.per_class else [np.arange(len(scores))])
+        ]
+        queue = [(-group.best_score, i) for i, group in enumerate(groups) if not group.is_done]
+        heapq.heapify(queue)
+        rows: list[int] = []
+        new_scores: list[float] = []
+        while queue and len(rows) < self.max_segments:
+            group = groups[queue[0][1]]
+            row, score = group.pick()
+            rows.append(row)
+            new_scores.append(score)
+            if group.is_done:
+                heapq.heappop(queue)
             else:
-                score.mul_(overlap.square_().div_(-self.sigma).exp_())
-                score.masked_fill_(score < self.min_score, _GONE)
-        picked_rows, picked_scores = torch.cat(rows, dim=1), torch.cat(values, dim=1)
-        is_pick = picked_scores > _GONE
-        return picked_rows[is_pick], picked_scores[is_pick]
+                heapq.heapreplace(queue, (-group.best_score, queue[0][1]))
+        return torch.tensor(rows, dtype=torch.int64), torch.tensor(new_scores, dtype=torch.float32)
 
-    def _voted(self, picked: Tensor, segments: Tensor, scores: Tensor) -> Tensor:
-        overlap = _overlap(*picked[:, None].unbind(2), *segments.unbind(1), 0.0)  # picks x N
-        weight = (overlap >= self.voting_tiou) * scores
-        if self.voting_by == 'score_tiou':
-            weight = weight * overlap
-        return weight / weight.sum(dim=1, keepdim=True) @ segments
-
-
-def _by_class(labels: Tensor, rows: Tensor) -> Tensor:
-    """Rows of each class side by side in their order, ``(K, N)``, filled up with -1."""
-    order = labels.argsort(stable=True)
-    _, index, counts = labels[order].unique_consecutive(return_inverse=True, return_counts=True)
-    turn = torch.arange(len(labels), device=labels.device) - (counts.cumsum(0) - counts)[index]
-    table = rows.new_full((len(counts), int(counts.max()) if len(counts) else 0), -1)
-    table[index, turn] = rows[order]
-    return table
+    def _voted(self, picked: Tensor, segments: Tensor, scores: Tensor, tiou: float) -> Tensor:
+        """Means of the candidates that overlap each of the picked segments ``(M, 2)``."""
+        means = []
+        start, end = segments.unbind(1)
+        for block in picked.split(_ROWS_PER_BLOCK):
+            least, most = block[:, :1], block[:, 1:]
+            shared = (torch.minimum(end, most) - torch.maximum(start, least)).clamp_(min=0)
+            overlap = shared / ((end - start) + (most - least) - shared)
+            weight = torch.where(overlap >= tiou, scores, 0)  # M x N
+            if self.voting_by == 'score_tiou':
+                weight = weight * overlap.nan_to_num_(0)
+            total = weight.sum(dim=1, keepdim=True)
+            # nothing votes for a segment of no length, or of a score of 0
+            means.append(torch.where(total > 0, weight @ segments / total, block))
+        return torch.cat(means)
 
 
-def _overlap(
-    start: Tensor, end: Tensor, other_start: Tensor, other_end: Tensor, extra: float
-) -> Tensor:
-    """TIoU of segments, broadcast; every length ``extra`` longer."""
-    shared = torch.minimum(end, other_end).sub_(torch.maximum(start, other_start)).clamp_(min=0)
-    lengths = (end - start + extra) + (other_end - other_start + extra)
-    return shared / (lengths - shared)
+class _SoftGroup:
+    """What is left of the candidates that suppress each other, softly.
+
+    Dropping is left for later: as scores only fall, candidates below the least score are never
+    picked before the others, and once the best is below it, all are.
+
+    Args:
+        rows: ``(N,)``, which candidates these are.
+        columns: ``(4, N)`` of start, end, length, score; changed in place.
+        sigma: See :class:`SegmentNMS`.
+        min_score: See :class:`SegmentNMS`.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, columns: np.ndarray, sigma: float, min_score: float
+    ) -> None:
+        self._rows = rows
+        self._columns = columns
+        self._sigma = sigma
+        self._min_score = min_score
+        self._num_picks = 0
+        self._find_best()
+        self.is_done = False  # the first pick is not tested
+
+    def pick(self) -> tuple[int, float]:
+        """Row and score of the best, which is taken out; the others decay."""
+        rows, columns, best = self._rows, self._columns, self._best
+        row, picked = int(rows[best]), columns[:, best].copy()
+        rows[best], columns[:, best] = rows[0], columns[:, 0]
+        self._rows, self._columns = rows[1:], columns[:, 1:]
+        weight = _overlap(self._columns, picked)
+        weight *= weight
+        weight /= -self._sigma
+        self._columns[3] *= np.exp(weight, out=weight)
+        if self._num_picks % _PICKS_PER_CLEANING == 0:
+            self._clean()
+        self._num_picks += 1
+        self._find_best()
+        return row, float(picked[3])
+
+    def _clean(self) -> None:
+        kept = self._columns[3] >= self._min_score
+        if np.count_nonzero(kept) < 0.8 * len(kept):  # else it costs more than it saves
+            self._rows, self._columns = self._rows[kept], self._columns[:, kept]
+
+    def _find_best(self) -> None:
+        scores = self._columns[3]
+        self._best = int(scores.argmax()) if len(scores) else -1
+        self.best_score = float(scores[self._best]) if len(scores) else 0.0
+        self.is_done = not len(scores) or bool(scores[self._best] < self._min_score)
+
+
+class _HardGroup:
+    """As :class:`_SoftGroup`, for hard suppression: what overlaps a pick is dropped."""
+
+    def __init__(
+        self, rows: np.ndarray, columns: np.ndarray, tiou: float, min_score: float
+    ) -> None:
+        if min_score > 0:
+            kept = columns[3] > min_score
+            rows, columns = rows[kept], columns[:, kept]
+        order = np.argsort(-columns[3], kind='stable')
+        self._rows, self._columns, self._tiou = rows[order], columns[:, order], tiou
+
+    @property
+    def is_done(self) -> bool:
+        return not len(self._rows)
+
+    @property
+    def best_score(self) -> float:
+        return float(self._columns[3, 0])
+
+    def pick(self) -> tuple[int, float]:
+        """Row and score of the best, which is taken out with all that it suppresses."""
+        row, picked = int(self._rows[0]), self._columns[:, 0]
+        rest = self._columns[:, 1:]
+        kept = _overlap(rest, picked) < self._tiou
+        self._rows, self._columns = self._rows[1:][kept], rest[:, kept]
+        return row, float(picked[3])
+
+
+def _overlap(columns: np.ndarray, picked: np.ndarray) -> np.ndarray:
+    """TIoU ``(N,)`` of a segment ``(4,)`` with others ``(4, N)``; in place, for speed."""
+    start, end, length = picked[:3]
+    shared = np.minimum(columns[1], end)
+    shared -= np.maximum(columns[0], start)
+    np.maximum(shared, 0, out=shared)
+    union = columns[2] + length
+    union -= shared
+    shared /= union
+    return shared
+
+
+def _rows_by_class(labels: np.ndarray) -> list[np.ndarray]:
+    """Which rows have each label, labels ascending."""
+    small = labels.astype(np.min_scalar_type(labels.max()))  # sorts several times as fast
+    order = np.argsort(small, kind='stable')
+    changes = np.flatnonzero(np.diff(labels[order])) + 1
+    return np.split(order, changes)
+
+
+def _expect(is_met: bool, name: str, found: object, expected: str) -> None:
+    if not is_met:
+        raise ValueError(f'SegmentNMS: {name} is {found!r}; expected {expected}.')
