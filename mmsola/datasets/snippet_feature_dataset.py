@@ -11,10 +11,12 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import get_worker_info
 
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
+from mmsola.datasets.class_names import class_choice, number_annotations
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.stream_store import open_features, streams_of
 from mmsola.datasets.localization_transforms import GenerateSnippetLabels, LoadSnippetProposals
+from mmsola.datasets.point_transforms import GenerateGridSegments
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
@@ -59,6 +61,14 @@ class SnippetFeatureDataset(BaseActionDataset):
             windows there: arguments of ``FeatureBank``, ``dict()`` for its defaults. The windows
             are those that the pipeline reads, rounded if the bank is of half precision. None reads
             files as they are needed.
+        classes: Names of the classes in order, a list or a text file with one a line (in
+            ``data_root``, unless its path is absolute); every annotated label must be among them.
+            None takes the sorted labels of the annotations. They are ``metainfo['classes']``.
+        class_agnostic: All segments are of the one class ``'action'``, and keep their labels.
+        ignored_classes: Labels whose segments are left out.
+
+    Where classes are asked for, by these arguments or by ``GenerateGridSegments`` in the pipeline,
+    each annotation has its ``class_index``.
     """
 
     METAINFO = {'dataset_type': 'snippet features'}
@@ -80,6 +90,9 @@ class SnippetFeatureDataset(BaseActionDataset):
         check: str = 'values',
         role: str | None = None,
         bank: dict | None = None,
+        classes: Sequence[str] | str | None = None,
+        class_agnostic: bool = False,
+        ignored_classes: Sequence[str] = (),
         **kwargs,
     ) -> None:
         for key, value, choices in (
@@ -106,6 +119,10 @@ class SnippetFeatureDataset(BaseActionDataset):
         self.role = role
         self.bank = bank
         self._bank: FeatureBank | None = None
+        self.class_choice, kwargs['metainfo'] = class_choice(
+            classes, class_agnostic, ignored_classes, kwargs.get('metainfo')
+        )
+        self._classes: tuple[str, ...] = ()
         super().__init__(
             ann_file,
             pipeline=list(pipeline),
@@ -173,7 +190,7 @@ class SnippetFeatureDataset(BaseActionDataset):
         given, self.timeline = self.timeline, times.timeline(self.timeline)
         records = [
             times.record(record, self.store.path(record.name), given)
-            for record in self._present(self._records())
+            for record in self._present(self._with_classes(self._records()))
         ]
         unlabelled = [record.name for record in records if record.segments is None]
         if unlabelled and self._learns_from_segments():
@@ -253,7 +270,9 @@ class SnippetFeatureDataset(BaseActionDataset):
 
     def _learns_from_segments(self) -> bool:
         steps = self.pipeline.transforms
-        return not self.test_mode and any(isinstance(s, GenerateSnippetLabels) for s in steps)
+        return not self.test_mode and any(
+            isinstance(s, (GenerateSnippetLabels, GenerateGridSegments)) for s in steps
+        )
 
     def _find_in_bank(self) -> None:
         if self._bank is not None:
@@ -294,6 +313,20 @@ class SnippetFeatureDataset(BaseActionDataset):
             records += extra
         return records
 
+    def _with_classes(self, records: list[VideoRecord]) -> list[VideoRecord]:
+        records, num_ignored = self.class_choice.without_ignored(records)
+        if num_ignored:
+            ignored = ', '.join(map(repr, self.class_choice.ignored))
+            leave_out(self._metainfo, num_ignored, 'segments of ignored classes')
+            self._say(f'{num_ignored} segments of {ignored} are left out.')
+        steps = self.pipeline.transforms
+        if self.class_choice.is_made or any(isinstance(s, GenerateGridSegments) for s in steps):
+            self._classes = self.class_choice.names(records, self.ann_file, self.data_root)
+        if self._classes:
+            is_given = self.class_choice.given is not None
+            self._metainfo.update(classes=self._classes, classes_given=is_given)
+        return records
+
     def _present(self, records: list[VideoRecord]) -> list[VideoRecord]:
         matched = self.store.find(record.name for record in records)
         if matched:
@@ -319,8 +352,12 @@ class SnippetFeatureDataset(BaseActionDataset):
 
     def _data_info(self, record: VideoRecord) -> dict:
         num_snippets = self.store.shape(record.name)[0]
+        info = video_info(record, num_snippets, self.timeline, self.role)
+        if self._classes:
+            number_annotations(info.get('annotations', ()), self._classes)
         return {
-            **video_info(record, num_snippets, self.timeline, self.role),
+            **info,
+            'window_strides': self.timeline.window_strides,
             'feature_path': self.store.path(record.name),
         }
 

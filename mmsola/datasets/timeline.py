@@ -57,6 +57,13 @@ class SnippetTimeline:
                 f'timeline: window_frames must not be negative, got {self.window_frames}.'
             )
 
+    @property
+    def window_strides(self) -> float:
+        """How many strides the window of one snippet is long; 1 for resized features."""
+        if self.stride_frames is None or self.window_frames is None:
+            return 1.0
+        return self.window_frames / self.stride_frames
+
     def centres_sec(self, num_snippets: int, record: VideoRecord | None = None) -> np.ndarray:
         """Centres of snippets 0 to ``num_snippets - 1`` in seconds, shape ``(T,)``.
 

@@ -12,6 +12,7 @@ from mmsola.datasets.samplers import window_start
 
 # Where axes of (T, L, H, W, C) go.
 CLIP_AXES = {'NCTHW': (0, 4, 1, 2, 3), 'NCHW': (0, 1, 4, 2, 3)}
+TRUTHS = ('gt_bbox', 'gt_segments', 'gt_labels')  # one of each for a segment
 
 
 @TRANSFORMS.register_module()
@@ -103,9 +104,22 @@ class PackSnippetInputs(PackLocalizationInputs):
 
     With ``window_sec``, where that is a window of the video, goes ``covered_sec``, so that a
     localizer knows where the video ends.
+
+    Of ``keys``, ``gt_bbox`` of two-stage localizers and ``gt_segments``, ``gt_labels`` of one-stage
+    ones become tensors of these names in ``gt_instances``, for a video without any ``(0, 2)`` and
+    ``(0,)``.
+
+    Raises:
+        ValueError: Those that are packed together are not equally many.
     """
 
     def transform(self, results: dict) -> dict:
+        lengths = {key: len(results[key]) for key in self.keys if key in results and key in TRUTHS}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(
+                f'{type(self).__name__}: {results.get("video_name", "a video")}: a different '
+                f'number of each: {lengths}; leave out of keys what the model does not ask for.'
+            )
         sequence = torch.from_numpy(np.ascontiguousarray(results['raw_feature'].T))
         packed = super().transform({**results, 'raw_feature': sequence})
         covered_sec = results.get('covered_sec')
