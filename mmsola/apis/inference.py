@@ -39,9 +39,15 @@ from mmsola.evaluation.detection_map import LabelledSegments, annotated_segments
 from mmsola.evaluation.localization_metric import LocalizationMetric, proposals_of
 from mmsola.evaluation.submission import submission_entries, write_submission
 from mmsola.files.name_match import match_names, rules_used
-from mmsola.models.checkpoint_file import CheckpointError, misfits, read_state_dict, the_one_file
+from mmsola.models.checkpoint_file import (
+    CheckpointError,
+    class_names_in,
+    misfits,
+    read_state_dict,
+    the_one_file,
+)
 from mmsola.models.encoders import SnippetEncoder
-from mmsola.models.localizers import SnippetNeckMixin
+from mmsola.models.localizers import OneStageLocalizer, SnippetNeckMixin
 from mmsola.visualization.thumbnails import thumbnails_of
 from mmsola.visualization.timeline_video import write_timeline_video
 from mmsola.visualization.tsm import figure_to_rgb
@@ -243,6 +249,8 @@ class LocalizationInferencer(BaseInferencer):
         num_channels = (dataset_cfg.pop('feature', None) or {}).get('num_channels')
         dataset_cfg['feature'] = dict(num_channels=num_channels)
         # of the config's own videos
+        for key in ('classes', 'class_agnostic', 'ignored_classes', 'metainfo'):
+            dataset_cfg.pop(key, None)
         for key in ('subset', 'group_field', 'role', 'on_missing', 'indices', 'unannotated'):
             dataset_cfg.pop(key, None)
         return sources, failed, DATASETS.build(dataset_cfg), scores
@@ -341,6 +349,9 @@ class LocalizationInferencer(BaseInferencer):
                 '  fix: name the checkpoint that was trained with this config'
             )
         model.load_state_dict(found)
+        names = class_names_in(file)
+        if isinstance(model, OneStageLocalizer) and names is not None:
+            model.name_classes(names, str(file))
         return model.to(device).eval()
 
     def _init_pipeline(self, cfg: Any) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from mmsola import compat
 from mmsola.atomic import remove_partials
 from mmsola.engine.checkpoint_fits_hook import CheckpointFitsHook
+from mmsola.engine.class_names_hook import ClassNamesHook
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
 from mmsola.engine.unwrap import unwrapped_model
@@ -76,7 +77,7 @@ def build_runner(cfg: Config) -> Runner:
         clean_up(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_neck(cfg, unwrapped_model(runner))
-    for kind in (CheckpointFitsHook, ExactResumeHook, ValidateAtResumeHook):
+    for kind in (CheckpointFitsHook, ClassNamesHook, ExactResumeHook, ValidateAtResumeHook):
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
     return runner

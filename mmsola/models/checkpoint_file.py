@@ -116,11 +116,39 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     content = read_checkpoint(path)
     content = content.get('state_dict', content) if isinstance(content, dict) else content
+    return usable_weights(path, content)
+
+
+def usable_weights(path: Path, content: Any) -> dict[str, Tensor]:
+    """The tensors of a state dict, which must be plain arrays of numbers.
+
+    Raises:
+        CheckpointError: It is no state dict, or one of them is sparse, quantized or holds NaN.
+    """
     if not isinstance(content, dict):
         raise CheckpointError(f'{path}: expected a state dict, found {type(content).__name__}.')
     weights = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
     _check_weights(path, weights)
     return weights
+
+
+def class_names_in(path: Path) -> tuple[str, ...] | None:
+    """Names of the classes of the training data, where a training of MMEngine wrote them.
+
+    Raises:
+        CheckpointError: The file cannot be read, or what stands there are no names.
+    """
+    content = read_checkpoint(path)
+    for key in ('meta', 'dataset_meta', 'classes'):
+        content = content.get(key) if isinstance(content, dict) else None
+    if content is None:
+        return None
+    if not isinstance(content, (list, tuple)) or not all(isinstance(n, str) for n in content):
+        raise CheckpointError(
+            f'{path}: the classes of its training data are a {type(content).__name__}\n'
+            '  expected: a list of names\n  fix: train again, or remove meta from it'
+        )
+    return tuple(content)
 
 
 def _check_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

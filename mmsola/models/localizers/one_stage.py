@@ -82,12 +82,9 @@ class OneStageLocalizer(BaseModel):
         self.num_classes = num_classes
         self.max_snippets = max_snippets
         self.pad_to_max = pad_to_max
-        self.class_names = None if class_names is None else tuple(map(str, class_names))
-        if self.class_names is not None and len(self.class_names) != num_classes:
-            raise ValueError(
-                f'{type(self).__name__}: {len(self.class_names)} class_names for '
-                f'num_classes={num_classes}; make them agree.'
-            )
+        self.class_names: tuple[str, ...] | None = None
+        if class_names is not None:
+            self.name_classes(class_names, 'class_names')
         settings = self._settings('embedding', embedding)
         if settings.get('positions') is True:  # as long as the longest sequence
             settings['positions'] = max_snippets
@@ -114,6 +111,21 @@ class OneStageLocalizer(BaseModel):
                 f'{num_levels - 1} times for num_levels={num_levels}; set '
                 f'{_multiple(max_snippets, self._coarsest)}.'
             )
+
+    def name_classes(self, names: Sequence[str], source: str) -> None:
+        """Call the classes by these names, in order.
+
+        Raises:
+            ValueError: They are not as many as the classes.
+        """
+        names = tuple(map(str, names))
+        if len(names) != self.num_classes:
+            first = ', '.join(map(repr, names[:5])) + (', ...' if len(names) > 5 else '')
+            raise ValueError(
+                f'{source}: {len(names)} classes ({first}), but num_classes={self.num_classes}\n'
+                f'  expected: as many\n  fix: set model.num_classes={len(names)}'
+            )
+        self.class_names = names
 
     def forward(
         self,

@@ -16,8 +16,9 @@ _RENAMED = (
     (r'^backbone\.proj\.(\d+)\.conv\.', r'embedding.splits.\1.'),
     (r'^backbone\.embd\.(\d+)\.conv\.', r'embedding.convs.\1.'),
     (r'^backbone\.embd_norm\.', 'embedding.norms.'),
-    (r'^projection\.embe?d\.(\d+)\.conv\.', r'embedding.convs.\1.'),
-    (r'^projection\.embe?d\.(\d+)\.norm\.', r'embedding.norms.\1.'),
+    (r'^projection\.proj\.(\d+)\.conv\.', r'embedding.splits.\1.'),
+    (r'^projection\.embed\.(\d+)\.conv\.', r'embedding.convs.\1.'),
+    (r'^projection\.embed\.(\d+)\.norm\.', r'embedding.norms.\1.'),
     # backbone
     (r'^projection\.', 'backbone.'),
     (r'^backbone\.branch\.', 'backbone.levels.'),

@@ -1,0 +1,118 @@
+"""The same classes in training data, localizer, checkpoint and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmaction.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+
+from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
+from mmsola.datasets.class_names import nearest_names
+from mmsola.engine.unwrap import unwrapped_model
+from mmsola.models.localizers import OneStageLocalizer
+
+
+@HOOKS.register_module()
+class ClassNamesHook(Hook):
+    """Name a one-stage localizer's classes as its training data do, and keep to that.
+
+    Names come from the training data, or from the checkpoint that is tested or resumed, in whose
+    ``meta`` they stand. ``build_runner`` adds this hook to every run; other models are left alone.
+
+    Raises:
+        ValueError: There are more or fewer classes than the localizer has; the training or the
+            checkpoint has other classes, or another order, than the localizer was given; or the
+            evaluation data have a class that it never learned.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Before the first step."""
+        model = _localizer(runner)
+        if model is None:
+            return
+        _agree(model, _classes(runner.train_dataloader.dataset.metainfo), 'the training data')
+        if isinstance(runner._val_loop, BaseLoop):
+            self._check(model, runner.val_dataloader.dataset.metainfo, 'the validation data')
+
+    def before_val(self, runner: Runner) -> None:
+        """Where nothing is trained."""
+        model = _localizer(runner)
+        if model is not None:
+            self._check(model, runner.val_dataloader.dataset.metainfo, 'the validation data')
+
+    def before_test(self, runner: Runner) -> None:
+        """Before the first video."""
+        model = _localizer(runner)
+        if model is not None:
+            self._check(model, runner.test_dataloader.dataset.metainfo, 'the test data')
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """A training that only begins from these weights may have other classes."""
+        model = _localizer(runner)
+        is_training = isinstance(runner._train_loop, BaseLoop)
+        if model is None or (is_training and not runner._resume):
+            return
+        names = _classes((checkpoint.get('meta') or {}).get('dataset_meta') or {})
+        _agree(model, names, f'the checkpoint {runner._load_from or ""}'.rstrip())
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """As a plain list, which any reader of checkpoints understands."""
+        model = _localizer(runner)
+        if model is not None and model.class_names is not None:
+            meta = checkpoint.setdefault('meta', {})
+            meta['dataset_meta'] = {
+                **(meta.get('dataset_meta') or {}),
+                'classes': list(model.class_names),
+            }
+
+    @staticmethod
+    def _check(model: OneStageLocalizer, metainfo: Mapping[str, Any], source: str) -> None:
+        names, known = _classes(metainfo), model.class_names
+        if not names or known in (None, (CLASS_AGNOSTIC_LABEL,)):
+            return
+        assert known is not None
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            more = f' (and {len(unknown) - 1} more)' if len(unknown) > 1 else ''
+            raise ValueError(
+                f'{source}: the class {unknown[0]!r}{more} was never learned\n'
+                f'  expected: some of the {len(known)} classes of the localizer, such as '
+                f'{nearest_names(unknown[0], known)}\n  fix: correct the labels, or leave them out '
+                f'with ignored_classes=[{unknown[0]!r}] in the data set'
+            )
+        if metainfo.get('classes_given'):
+            _agree(model, names, source)
+
+
+def _localizer(runner: Runner) -> OneStageLocalizer | None:
+    model = unwrapped_model(runner)
+    return model if isinstance(model, OneStageLocalizer) else None
+
+
+def _classes(metainfo: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(metainfo.get('classes') or ())
+
+
+def _agree(model: OneStageLocalizer, names: Sequence[str], source: str) -> None:
+    """Take the names, which must be those that the localizer has already, if it has some."""
+    if not names:
+        return
+    known = model.class_names
+    if known is None:
+        model.name_classes(names, source)
+        return
+    for i, (one, other) in enumerate(zip(known, names)):
+        if one != other:
+            raise ValueError(
+                f'{source}: class {i} is {other!r}\n  expected: {one!r}, as the localizer has it '
+                'already\n  fix: give the data sets one list of classes, and test a checkpoint of '
+                'that list'
+            )
+    if len(known) != len(names):
+        raise ValueError(
+            f'{source}: has {len(names)} classes\n  expected: the {len(known)} of the localizer\n'
+            '  fix: give the data sets one list of classes, and test a checkpoint of that list'
+        )
