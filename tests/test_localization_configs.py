@@ -46,6 +46,10 @@ SMALL = {
     'PEM': dict(pem_hidden_dim=16),
     'TCANet': dict(temporal_dim=16, se_sample_num=8, action_sample_num=16),
     'DRN': dict(fpn_feature_dim=16, vocab_size=20),
+    # and the classes of the generated data
+    'ActionFormer': dict(channels=16, num_classes=2),
+    'TemporalMaxer': dict(channels=16, num_classes=2),
+    'TriDet': dict(channels=32, num_classes=2, backbone=dict(mlp_channels=24)),
 }
 
 
@@ -98,7 +102,7 @@ def load(name):
     """A config over few videos in small batches: two steps of training, then validation."""
     cfg = config(name)
     cfg.setdefault('work_dir', f'work_dirs/{name}')
-    cfg.model.update(SMALL[cfg.model.type])
+    cfg.merge_from_dict(dict(model=SMALL[cfg.model.type]))
     for split in ('train', 'val', 'test'):
         loader = cfg[f'{split}_dataloader']
         loader.update(batch_size=NUM_VIDEOS // 2, num_workers=0, persistent_workers=False)
@@ -163,7 +167,7 @@ def documented_options(name):
 
 
 def check_figures(figures):
-    assert {'loc/AUC', 'loc/class_agnostic_AP'} <= figures.keys()
+    assert 'loc/AUC' in figures and {'loc/mAP', 'loc/class_agnostic_AP'} & figures.keys()
     assert all(0 <= value <= 100 for value in figures.values())
 
 

@@ -1,0 +1,251 @@
+"""One-stage localizers beside the published numbers: what they promise, and what they refuse."""
+
+from __future__ import annotations
+
+import mmsola  # noqa: F401  before MMAction2, which it makes work
+
+# isort: split
+import socket
+
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.structures import InstanceData
+from small_localizers import ACTIONFORMER, CHANNELS, TEMPORALMAXER, TRIDET
+from test_published_localizers import CASES, DATA, RANGES
+from torch.testing import assert_close
+
+from mmsola.models.layers.local_attention import full_attention, local_attention
+from mmsola.models.localizers.published_names import renamed
+from mmsola.models.points.center_assigner import CenterAssigner
+from mmsola.models.points.pyramid_points import pyramid_points
+
+SMALL = {cfg['type']: cfg for cfg in (ACTIONFORMER, TEMPORALMAXER, TRIDET)}
+ALL = pytest.mark.parametrize('name', SMALL)
+SCHEDULE = Config.fromfile(str(DATA.parents[1] / 'configs/_base_/schedules/one_stage_35e.py'))
+
+
+def build(name, **changes):
+    torch.manual_seed(0)
+    return MODELS.build({**SMALL[name], **changes})
+
+
+def sample_of(segments, labels, name='video'):
+    sample = ActionDataSample()
+    sample.gt_instances = InstanceData(
+        gt_segments=torch.tensor(segments).reshape(-1, 2), gt_labels=torch.tensor(labels).long()
+    )
+    sample.set_metainfo(dict(video_name=name))
+    return sample
+
+
+def sequences(*lengths):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(CHANNELS, length, generator=generator) for length in lengths]
+
+
+# --- attention ------------------------------------------------------------------------------------
+
+
+def banded_attention(query, key, value, mask, reach, bias=None):
+    """The plain way: all pairs, and what is out of reach left out."""
+    step = torch.arange(query.shape[2])
+    distance = step[None] - step[:, None]
+    logits = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+    if bias is not None:
+        logits = logits + bias[:, (distance + reach).clamp(0, 2 * reach)]
+    seen = (distance.abs() <= reach) & mask[:, None, None]
+    return logits.masked_fill(~seen, -1e4).softmax(-1) @ value
+
+
+@pytest.mark.parametrize('with_bias', [False, True], ids=['', 'bias'])
+@pytest.mark.parametrize(('num_steps', 'reach'), [(1, 2), (7, 2), (50, 1), (97, 9), (64, 40)])
+def test_local_attention_is_the_attention_of_all_pairs_in_reach(num_steps, reach, with_bias):
+    torch.manual_seed(0)
+    parts = torch.randn(3, 2, 4, num_steps, 8, dtype=torch.float64).requires_grad_()
+    bias = torch.randn(4, 2 * reach + 1, dtype=torch.float64) if with_bias else None
+    mask = torch.ones(2, num_steps, dtype=torch.bool)
+    mask[1, max(1, num_steps // 2) :] = False
+    found = local_attention(*parts, mask, reach, bias)
+    expected = banded_attention(*parts, mask, reach, bias)
+    real = mask[:, None, :, None].expand_as(found)
+    assert_close(found[real], expected[real])
+    gradients = [torch.autograd.grad(x[real].square().sum(), parts)[0] for x in (found, expected)]
+    assert_close(*gradients)
+
+
+def test_full_attention_does_not_see_padding():
+    torch.manual_seed(0)
+    parts = torch.randn(3, 1, 2, 9, 4)
+    mask = torch.arange(9)[None] < 6
+    alone = full_attention(*parts[..., :6, :], mask[:, :6])
+    assert_close(full_attention(*parts, mask)[..., :6, :], alone)
+
+
+# --- the pipeline ---------------------------------------------------------------------------------
+
+
+@ALL
+def test_a_batch_predicts_what_each_of_its_videos_does_alone(name):
+    model = build(name).eval()
+    videos = sequences(20, 32, 45)
+    together = model(videos, mode='predict')
+    for i, video in enumerate(videos):
+        (alone,) = model([video], mode='predict')
+        assert together[i]['proposal_list'] == alone['proposal_list']
+
+
+@ALL
+def test_segments_lie_inside_of_their_video_in_seconds(name):
+    model = build(name, class_names=['sit', 'stand']).eval()
+    sample = ActionDataSample()
+    sample.set_metainfo(dict(video_name='a', grid_sec=(0.5, 0.25), covered_sec=(0.0, 7.0)))
+    (result,) = model(sequences(32), [sample], mode='predict')
+    in_grid = model(sequences(32), mode='predict')[0]['proposal_list']
+    for found, plain in zip(result['proposal_list'], in_grid):
+        expected = [min(max(0.5 + 0.25 * x, 0.0), 7.0) for x in plain['segment']]
+        assert found['segment'] == pytest.approx(expected)
+        assert found['label'] == {'0': 'sit', '1': 'stand'}.get(plain['label'], plain['label'])
+
+
+@ALL
+def test_a_video_without_segments_is_background(name):
+    model = build(name).train()
+    losses = model(sequences(20, 25), [sample_of([], []), sample_of([], [])], mode='loss')
+    assert losses['loss_reg'] == 0 and 0 < losses['loss_cls'] < 10
+    sum(losses.values()).backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_a_part_of_another_type_begins_with_its_own_defaults():
+    model = build('ActionFormer', backbone=dict(type='ConvPyramid', num_stem=1))
+    assert type(model.backbone).__name__ == 'ConvPyramid'
+    assert build('TriDet').test_cfg['per_level'] is False  # not said by the config
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(max_snippets=30), 'max_snippets=30 cannot be halved 2 times(?s:.*)set 32'),
+        (dict(class_names=['a']), r'1 classes \(.a.\), but num_classes=2(?s:.*)num_classes=1'),
+        (dict(head=dict(ranges=[(0, 4)])), '1 ranges for 3 levels'),
+        (dict(backbone=dict(window=[3, 3])), 'window has 2 numbers for 3 levels'),
+    ],
+)
+def test_a_config_that_cannot_be_right_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build('ActionFormer', **changes)
+
+
+@pytest.mark.parametrize(
+    ('length', 'sample', 'message'),
+    [
+        (40, sample_of([[1.0, 9.0]], [0], 'v1'), 'v1: 40 snippets, but max_snippets=32'),
+        (20, sample_of([[1.0, 9.0]], [2], 'v2'), 'v2: a segment of class 2, but num_classes=2'),
+        (20, ActionDataSample(metainfo=dict(video_name='v3')), 'v3: has no gt_segments'),
+    ],
+)
+def test_a_training_video_that_cannot_be_learned_from_is_named(length, sample, message):
+    with pytest.raises(ValueError, match=message):
+        build('ActionFormer')(sequences(length), [sample], mode='loss')
+
+
+# --- what points learn ----------------------------------------------------------------------------
+
+
+def assigned(segments, labels):
+    points = torch.cat(pyramid_points([32, 16, 8], RANGES, torch.zeros(())))
+    segments = torch.tensor(segments)
+    return points, CenterAssigner().assign(
+        points, segments, torch.tensor(labels), 3, points[:, 0] >= 0, points, points
+    )
+
+
+def test_the_shortest_of_two_segments_wins_and_equally_short_ones_share():
+    points, targets = assigned([[0.0, 20.0], [8.0, 12.0], [8.0, 12.0]], [0, 1, 2])
+    at_ten = (points[:, 0] == 10) & (points[:, 3] == 1)
+    assert targets.classes[at_ten].tolist() == [[0, 1, 1]]
+    assert targets.offsets[at_ten].tolist() == [[2, 2]]
+
+
+def test_a_reach_at_the_border_of_two_levels_belongs_to_both():
+    points, targets = assigned([[6.0, 14.0]], [0])
+    positive = targets.classes.any(dim=1) & (points[:, 0] == 10)
+    assert points[positive, 3].tolist() == [1, 2]
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('case', [case for case in CASES if case.startswith('actionformer')])
+def test_weight_decay_reaches_what_it_reaches_in_the_original(case):
+    model = MODELS.build(CASES[case])
+    with np.load(DATA / 'actionformer_reference.npz') as file:
+        names = str(file[f'{case.split(".")[1]}.opt.decay_names']).split('\n')
+    expected = set(renamed({name: torch.zeros(()) for name in names}))
+    groups = build_optim_wrapper(model, SCHEDULE.optim_wrapper).optimizer.param_groups
+    ids = {id(p): name for name, p in model.named_parameters()}
+    decayed = {ids[id(p)] for g in groups if g['weight_decay'] > 0 for p in g['params']}
+    assert decayed == expected
+
+
+def test_the_learning_rate_follows_the_published_schedule():
+    with np.load(DATA / 'actionformer_reference.npz') as file:
+        expected = file['schedule.cosine.lr_at_iteration']
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([parameter], lr=1e-3)
+    warm_up, cosine = (dict(part) for part in SCHEDULE.param_scheduler)
+    warm_up.update(begin=0, end=2)
+    cosine.update(begin=2, end=5)
+    schedulers = []
+    for part in (warm_up, cosine):
+        assert part.pop('convert_to_iter_based')
+        kind = PARAM_SCHEDULERS.get(part.pop('type'))
+        schedulers.append(
+            kind.build_iter_from_epoch(optimizer=optimizer, epoch_length=4, by_epoch=True, **part)
+        )
+    found = []
+    for _ in range(20):
+        found.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def gradient_of(samples):
+    model = build('ActionFormer', backbone=dict(num_heads=2, num_stem=1, window=5, drop_path=0.0))
+    model.train()
+    inputs = sequences(24) * len(samples)  # the same features in each video
+    sum(model(inputs, samples, mode='loss').values()).backward()
+    return model.head.running_norm, model.head.classification.convs[0].weight.grad
+
+
+def of_one_process(rank, port, folder):
+    torch.distributed.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    norm, gradient = gradient_of([SAMPLES[rank]])
+    torch.distributed.all_reduce(gradient)  # DDP takes the mean
+    torch.save((norm, gradient / 2), f'{folder}/{rank}.pt')
+    torch.distributed.destroy_process_group()
+
+
+SAMPLES = [sample_of([[2.0, 9.0], [4.0, 20.0]], [0, 1]), sample_of([[3.0, 6.0]], [1])]
+
+
+def test_two_processes_have_the_gradient_of_one_with_the_whole_batch(tmp_path):
+    """Although one of them holds more positive points than the other."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(of_one_process, (port, str(tmp_path)), nprocs=2)
+    norm, gradient = gradient_of(SAMPLES)
+    for rank in range(2):
+        found_norm, found = torch.load(tmp_path / f'{rank}.pt')
+        assert_close(found_norm, norm)
+        assert_close(found, gradient, rtol=1e-4, atol=1e-6)
