@@ -24,3 +24,4 @@ param_scheduler = [
 ]
 # of fewer steps than the published schedules have
 custom_hooks = [dict(type='EMAHook', momentum=0.05)]
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))

@@ -38,7 +38,11 @@ LABELS = {'training': ['jump', 'run'], 'validation': ['run'], 'strange': ['runn'
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     """Two videos to train on, one to validate, and two of which one has an unknown label."""
-    root = tmp_path_factory.mktemp('data')
+    return write_data(tmp_path_factory.mktemp('data'))
+
+
+def write_data(root):
+    """Features and annotations of 40 snippets, a second each."""
     (root / 'features').mkdir()
     random, database = np.random.default_rng(0), {}
     for subset, labels in LABELS.items():
@@ -60,14 +64,14 @@ def loader(data, subset, pipeline, **settings):
         batch_size=2,
         num_workers=0,
         sampler=dict(type='SnippetWindowSampler', shuffle=False),
-        dataset=dict(
-            type='SnippetFeatureDataset',
-            ann_file=str(data / 'annotations.json'),
-            data_prefix=dict(feature=str(data / 'features')),
-            subset=subset,
-            pipeline=pipeline,
+        dataset={
+            'type': 'SnippetFeatureDataset',
+            'ann_file': str(data / 'annotations.json'),
+            'data_prefix': dict(feature=str(data / 'features')),
+            'subset': subset,
+            'pipeline': pipeline,
             **settings,
-        ),
+        },
     )
 
 
@@ -80,7 +84,7 @@ def build(data, work_dir, training=None, evaluation=None, subset='validation', m
         default_scope='mmaction',
         randomness=dict(seed=0),
         model=model if 'type' in model else {**TEMPORALMAXER, **model},
-        train_dataloader=loader(data, 'training', TRAINING, **(training or {})),
+        train_dataloader=loader(data, 'training', **{'pipeline': TRAINING, **(training or {})}),
         train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=1),
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-4)),
         val_dataloader=loader(data, subset, WHOLE, test_mode=True, **(evaluation or {})),
@@ -283,3 +287,12 @@ def test_other_models_are_left_alone(run):
     hook.before_save_checkpoint(runner, saved)
     assert saved == {'meta': {'dataset_meta': {'classes': ['a']}}}
     assert not hasattr(runner.model, 'class_names')
+
+
+def test_a_resumed_training_is_not_said_to_have_other_data(data, tmp_path):
+    build(data, tmp_path / 'one').train()
+    runner = build(data, tmp_path / 'one', resume=True, load_from=str(tmp_path / 'one/epoch_1.pth'))
+    runner.train_loop._max_epochs = 2
+    runner.train()
+    logs = ''.join(path.read_text() for path in (tmp_path / 'one').rglob('*.log'))
+    assert 'resumed epoch: 1' in logs and 'dataset metainfo' not in logs

@@ -321,3 +321,59 @@ def test_the_command_line(root, tmp_path):
     command[2] = tmp_path / 'nothing'
     job = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
     assert job.returncode == 1 and job.stderr.strip().splitlines()[-1].endswith('of either.')
+
+
+# --- localizers that name what they find ----------------------------------------------------------
+
+
+@pytest.fixture
+def one_stage(root, tmp_path):
+    """Config and checkpoint of an ActionFormer that a training told its classes."""
+    cfg = Config.fromfile(str(REPOSITORY / 'configs' / 'actionformer_demo.py'))
+    cfg.merge_from_dict(dict(model=dict(feat_dim=32, num_classes=2, channels=16)))
+    cfg.model.test_cfg = dict(score_threshold=0.0, nms=dict(max_segments=7))
+    cfg.test_dataloader.dataset.update(
+        data_root='',
+        ann_file=str(root / 'annotations.json'),
+        data_prefix=dict(feature=str(root / 'features')),
+        timeline=dict(stride_frames=4, window_frames=16),
+        subset=None,
+        group_field=None,
+    )
+    init_default_scope('mmaction')
+    torch.manual_seed(1)
+    meta = {'dataset_meta': {'classes': ['moving', 'standing']}}
+    state = MODELS.build(cfg.model).state_dict()
+    torch.save({'state_dict': state, 'meta': meta}, tmp_path / 'model.pth')
+    return cfg, tmp_path / 'model.pth'
+
+
+def test_a_localizer_with_classes_names_what_it_finds(root, one_stage, tmp_path):
+    """By its checkpoint alone, from videos and from features, as in a test of the config."""
+    cfg, checkpoint = one_stage
+    inferencer = LocalizationInferencer(cfg, checkpoint, device='cpu', show_progress=False)
+    found = of(inferencer(root / 'videos'))
+    assert found == of(inferencer(root / 'features'))
+    labels = {segment['label'] for segments in found.values() for segment in segments}
+    assert labels == {'moving', 'standing'}
+    duration_sec = dict(zip(NAMES, (3, 10, 20)))
+    for name, segments in found.items():
+        assert 0 < len(segments) <= 7
+        times_sec = [at for segment in segments for at in segment['segment']]
+        assert 0 <= min(times_sec) <= max(times_sec) <= duration_sec[name]
+    cfg = copy.deepcopy(cfg)
+    cfg.launcher, cfg.load_from, cfg.work_dir = 'none', str(checkpoint), str(tmp_path / 'work')
+    cfg.test_evaluator.out_file = str(tmp_path / 'tested.json')
+    assert 'loc/mAP' in build_runner(cfg).test()
+    tested = read_submission(tmp_path / 'tested.json')
+    for name, segments in found.items():
+        assert [segment['label'] for segment in segments] == tested[name].labels
+
+
+def test_a_checkpoint_of_fewer_classes_than_the_config_is_refused(one_stage):
+    cfg, checkpoint = one_stage
+    content = torch.load(checkpoint)
+    content['meta']['dataset_meta']['classes'] = ['moving']
+    torch.save(content, checkpoint)
+    with pytest.raises(ValueError, match=r'1 classes \(.moving.\), but num_classes=2'):
+        LocalizationInferencer(cfg, checkpoint, device='cpu', show_progress=False)

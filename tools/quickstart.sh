@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole story on generated data and CPU: pretrain SoLa without labels, train BMN without and with
-# it on the same seeds, one table and one page of pictures. Needs Python and git.
+# it on the same seeds, then ActionFormer, which names what it finds; one table and one page of
+# pictures. Needs Python and git.
 set -euo pipefail
 unset CDPATH PYTHONHOME PYTHONPATH
 python=$(bash "$(dirname -- "${BASH_SOURCE[0]}")/setup_env.sh")
@@ -23,13 +24,20 @@ run tools/compare.py configs/bmn_demo.py configs/sola_bmn_demo.py --names BMN BM
     "model.neck.init_cfg.checkpoint=$best" | tee "$work_dir/table.md"
 run tools/plot_timelines.py data/demo/annotations.json "BMN=$work_dir/BMN_0.json" \
     "BMN+SoLa=$work_dir/SoLa_0.json" --subset validation --out "$work_dir/timelines.png"
+# one that names what it finds
+run tools/train.py configs/sola_actionformer_demo.py --work-dir "$work_dir/actionformer" --seed 0 \
+    --resume --cfg-options "model.neck.init_cfg.checkpoint=$best"
+run tools/infer.py data/demo/features/demo_0100.npy --config configs/sola_actionformer_demo.py \
+    --checkpoint "$work_dir/actionformer/epoch_*.pth" --ann-file data/demo/annotations.json \
+    --out "$work_dir/labelled"
 run tools/export_features.py configs/sola_pretrain_demo.py "$best" "$work_dir/features" --overwrite
 run tools/write_results_page.py "$work_dir/results.html" --title 'SoLa and BMN on generated data' \
     --text 'Generated features with the task discrepancy: class and scene dominate, and action is
 faint. It shows the road and proves nothing about real data.' --tables "$work_dir/table.md" \
     --picture "$work_dir/compare/compare.png" 'Differences of each seed, their mean and interval' \
     --picture "$work_dir/tsm.png" 'Self-similarity of a validation video before and after SoLa' \
-    --picture "$work_dir/timelines.png" 'Annotated segments against the ten best proposals'
+    --picture "$work_dir/timelines.png" 'Annotated segments against the ten best proposals' \
+    --picture "$work_dir/labelled/demo_0100.png" 'Segments with classes, by ActionFormer with SoLa'
 
 printf '[mmsola] %s\n' \
     "done; in $PWD:" \
@@ -37,4 +45,5 @@ printf '[mmsola] %s\n' \
     "  trained SoLa             $best" \
     "  its features             $work_dir/features" \
     "  proposals                $work_dir/BMN_0.json, $work_dir/SoLa_0.json" \
+    "  segments with classes    $work_dir/labelled" \
     "  logs and curves          tensorboard --logdir $work_dir"

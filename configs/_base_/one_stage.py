@@ -5,6 +5,8 @@ _base_ = [
     'schedules/one_stage_35e.py',
 ]
 
+# in checkpoints and tests by other tools too; ours add it themselves
+default_hooks = dict(class_names=dict(type='ClassNamesHook'))
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 val_evaluator = dict(type='LocalizationMetric', max_proposals=200)

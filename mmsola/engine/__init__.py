@@ -1,7 +1,9 @@
 from mmsola.engine.atomic_backend import AtomicLocalBackend
 from mmsola.engine.checkpoint_fits_hook import CheckpointFitsHook
+from mmsola.engine.class_names_hook import ClassNamesHook
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.gate_warmup_hook import GateWarmupHook
+from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
 from mmsola.engine.sync_buffers_hook import SyncBuffersHook
 from mmsola.engine.tsm_hook import TSMVisualizationHook
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook, ValidateFirstHook
@@ -9,8 +11,10 @@ from mmsola.engine.validate_first_hook import ValidateAtResumeHook, ValidateFirs
 __all__ = [
     'AtomicLocalBackend',
     'CheckpointFitsHook',
+    'ClassNamesHook',
     'ExactResumeHook',
     'GateWarmupHook',
+    'LearnableSegmentsHook',
     'SyncBuffersHook',
     'TSMVisualizationHook',
     'ValidateAtResumeHook',

@@ -55,7 +55,10 @@ class ClassNamesHook(Hook):
         is_training = isinstance(runner._train_loop, BaseLoop)
         if model is None or (is_training and not runner._resume):
             return
-        names = _classes((checkpoint.get('meta') or {}).get('dataset_meta') or {})
+        held = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        names = _classes(held)
+        if names:
+            held['classes'] = names  # the Runner warns where the data set's tuple is a list here
         _agree(model, names, f'the checkpoint {runner._load_from or ""}'.rstrip())
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

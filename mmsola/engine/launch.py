@@ -18,6 +18,7 @@ from mmsola.atomic import remove_partials
 from mmsola.engine.checkpoint_fits_hook import CheckpointFitsHook
 from mmsola.engine.class_names_hook import ClassNamesHook
 from mmsola.engine.exact_resume_hook import ExactResumeHook
+from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
 from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
@@ -29,6 +30,15 @@ from mmsola.models.checkpoint_file import (
     read_state_dict,
 )
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
+
+#: What every run has.
+_HOOKS = (
+    CheckpointFitsHook,
+    ClassNamesHook,
+    ExactResumeHook,
+    LearnableSegmentsHook,
+    ValidateAtResumeHook,
+)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +87,7 @@ def build_runner(cfg: Config) -> Runner:
         clean_up(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_neck(cfg, unwrapped_model(runner))
-    for kind in (CheckpointFitsHook, ClassNamesHook, ExactResumeHook, ValidateAtResumeHook):
+    for kind in _HOOKS:
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
     return runner
