@@ -357,7 +357,6 @@ class SnippetFeatureDataset(BaseActionDataset):
             number_annotations(info.get('annotations', ()), self._classes)
         return {
             **info,
-            'window_strides': self.timeline.window_strides,
             'feature_path': self.store.path(record.name),
         }
 

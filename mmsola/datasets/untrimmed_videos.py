@@ -58,10 +58,10 @@ def video_info(
 ) -> dict:
     """A video's entry in a data set, what pipelines and localizers read of it.
 
-    Keys: ``video_name``, ``num_snippets``, ``record``, ``role``, ``group``; ``annotations`` if it
-    was annotated; ``snippet_centres_sec`` ``(T,)``, ``snippet_span_sec`` and ``covered_sec`` if its
-    timeline is known; ``duration_second``, ``duration_frame`` and ``feature_frame`` if its duration
-    is.
+    Keys: ``video_name``, ``num_snippets``, ``record``, ``role``, ``group``, ``window_strides`` (of
+    one snippet); ``annotations`` if it was annotated; ``snippet_centres_sec`` ``(T,)``,
+    ``snippet_span_sec`` and ``covered_sec`` if its timeline is known; ``duration_second``,
+    ``duration_frame`` and ``feature_frame`` if its duration is.
 
     Raises:
         TimelineError: With a ``role``, where the snippets lie in time is not known.
@@ -72,6 +72,7 @@ def video_info(
         'record': record,
         'role': role,
         'group': record.group,
+        'window_strides': timeline.window_strides,
     }
     if record.segments is not None:
         info['annotations'] = [
