@@ -284,6 +284,33 @@ def test_scores_are_multiplied_and_more_classes_taken_on_demand(tmp_path):
     assert one.scores == pytest.approx([0.9 * 0.6, 0.9 * 0.2])
 
 
+def test_the_root_of_the_product_is_actionformers_fusion(tmp_path):
+    with np.load(Path(__file__).parent / 'data' / 'actionformer_reference.npz') as file:
+        given, fused = (
+            {k.removeprefix(f'fusion.{p}.'): file[k] for k in file.files if f'fusion.{p}.' in k}
+            for p in ('in', 'out')
+        )
+    names = [f'class {k}' for k in range(4)]
+    scores = {str(i): dict(zip(names, row)) for i, row in enumerate(given['class_scores'].tolist())}
+    truth = {str(i): ([[0.0, 1.0]] * 4, names) for i in range(2)}
+    columns = [given[key].tolist() for key in ('t-start', 't-end', 'score')]
+    rows = list(zip(*columns))
+    results = [
+        result(str(i), [row for row, video in zip(rows, given['video']) if video == i])
+        for i in range(2)
+    ]
+    path = score_file(tmp_path, {'results': scores})
+    settings = dict(file=str(path), top_k=2, multiply='root')
+    out = tmp_path / 'out.json'
+    measure(truth, results, class_scores=settings, max_proposals=3, out_file=str(out))
+    found = read_submission(out)
+    for i in range(2):
+        rows = fused['video'] == i
+        assert found[str(i)].scores == pytest.approx(fused['score'][rows])
+        assert found[str(i)].segments[:, 0] == pytest.approx(fused['t-start'][rows])
+        assert found[str(i)].labels == [names[int(k)] for k in fused['label'][rows]]
+
+
 def test_an_annotated_class_without_scores_is_named(tmp_path):
     content = {'results': {'one': {'jump': 0.2}, 'two': {'jump': 0.1}}}
     scores = dict(file=score_file(tmp_path, content))

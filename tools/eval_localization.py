@@ -52,7 +52,14 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--class-scores', help='json of video-level class scores')
     parser.add_argument('--top-k', type=int, default=1, help='classes a proposal gets')
-    parser.add_argument('--multiply', action='store_true', help='multiply with the class score')
+    parser.add_argument(
+        '--multiply',
+        nargs='?',
+        const=True,
+        default=False,
+        choices=['root'],
+        help='multiply with the class score; root takes the root of the product, as ActionFormer',
+    )
     parser.add_argument('--class-agnostic', action='store_true', help='count all as one class')
     parser.add_argument(
         '--convention',

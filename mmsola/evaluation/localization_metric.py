@@ -52,7 +52,8 @@ class LocalizationMetric(BaseMetric):
             is taken up to it, so it differs with it.
         class_scores: ``dict(file=..., top_k=1, multiply=False)``, a file of video-level scores (see
             :class:`ClassScores`), how many classes a proposal gets, and whether their scores are
-            multiplied with the proposal's. The default is MMAction2's ``report_map``.
+            multiplied with the proposal's; ``multiply='root'`` takes the root of the product, as
+            ActionFormer does. The default is MMAction2's ``report_map``.
         class_agnostic: Count all segments as one class even where proposals have labels.
         per_class: Report the mean AP of each class as well.
         merge: Soft-NMS over the parts of a video: ``alpha``, and the tIoU above which it decays.
@@ -130,6 +131,11 @@ class LocalizationMetric(BaseMetric):
         self.class_scores = ClassScores(options.pop('file')) if options else None
         self.top_k = options.pop('top_k', 1)
         self.multiply = options.pop('multiply', False)
+        if self.multiply not in (True, False, 'root'):
+            raise ValueError(
+                f'LocalizationMetric: multiply of class_scores is {self.multiply!r}; expected '
+                "True, False, or 'root' for the root of the product."
+            )
         if options:
             raise ValueError(
                 f'LocalizationMetric: class_scores has file, top_k and multiply, not '
@@ -286,11 +292,13 @@ class LocalizationMetric(BaseMetric):
         """Each proposal once for each of the video's best classes."""
         assert self.class_scores is not None and found.scores is not None
         best = self.class_scores.top(name, self.top_k)
-        factors = [score if self.multiply else 1.0 for _, score in best]
+        scores = [found.scores * (score if self.multiply else 1.0) for _, score in best]
+        if self.multiply == 'root':
+            scores = [np.sqrt(product) for product in scores]
         return LabelledSegments(
             np.tile(found.segments, (len(best), 1)).reshape(-1, 2),
             [label for label, _ in best for _ in found.labels],
-            np.concatenate([found.scores * factor for factor in factors] or [np.zeros(0)]),
+            np.concatenate(scores or [np.zeros(0)]),
         )
 
     def _check_classes(self, found: set[str], annotated: set[str]) -> None:

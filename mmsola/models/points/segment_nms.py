@@ -146,7 +146,7 @@ class SegmentNMS:
                 weight = weight * overlap.nan_to_num_(0)
             total = weight.sum(dim=1, keepdim=True)
             # nothing votes for a segment of no length, or of a score of 0
-            means.append(torch.where(total > 0, weight @ segments / total, block))
+            means.append(torch.where(total > 0, (weight / total) @ segments, block))
         return torch.cat(means)
 
 
