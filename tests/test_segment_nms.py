@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmaction.registry import TASK_UTILS
 from plain_segment_nms import plain_segment_nms
 from torch.testing import assert_close
 
@@ -201,11 +202,18 @@ def test_first_pick_of_a_class_is_not_tested_unless_suppression_is_hard():
     assert [x.shape for x in SegmentNMS(method='hard')(none_strong)] == [(0, 2), (0,), (0,)]
 
 
+def test_without_a_least_score_all_segments_apart_remain():
+    segments = torch.tensor([[0.0, 5.0], [10.0, 15.0], [20.0, 25.0]])
+    weak = Candidates(segments, torch.tensor([0.5, 0.0, 0.0]), torch.tensor([0, 0, 1]))
+    for method in ('soft', 'hard'):
+        assert len(SegmentNMS(method=method, min_score=0.0)(weak).scores) == 3
+
+
 def test_order_of_candidates_and_of_classes_does_not_matter():
     segments, scores, labels = random_candidates(5, num=120)
     expected = SegmentNMS()(Candidates(segments, scores, labels))
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    new_name = torch.tensor([70000, 3, 250, 0])
+    new_name = torch.tensor([70000, 3, 259, 0])
     found = SegmentNMS()(
         Candidates(segments[shuffled], scores[shuffled], new_name[labels][shuffled])
     )
@@ -226,12 +234,15 @@ def test_voting_moves_segments_and_nothing_else(method, voting_by):
     assert (after.segments != before.segments).any()
 
 
-def test_segment_of_no_length_stays_where_it_is():
-    point = Candidates(
-        torch.tensor([[4.0, 4.0], [8.0, 9.0]]), torch.tensor([0.9, 0.5]), torch.tensor([0, 1])
+def test_segments_of_no_length_suppress_and_move_nothing():
+    points = Candidates(
+        torch.tensor([[4.0, 4.0], [8.0, 9.0], [4.0, 4.0]]),
+        torch.tensor([0.9, 0.5, 0.4]),
+        torch.tensor([0, 1, 1]),
     )
-    found = SegmentNMS(per_class=False, voting_tiou=0.7)(point)
-    assert_close(found.segments, point.segments)
+    found = SegmentNMS(per_class=False, voting_tiou=0.7)(points)
+    assert_close(found.segments, points.segments)
+    assert_close(found.scores, points.scores)
 
 
 @pytest.mark.parametrize('method', ['soft', 'hard'])
