@@ -135,9 +135,9 @@ def test_windows_of_a_sliding_data_set_have_classes(root):
 
 
 def test_a_label_that_is_not_listed_is_told_with_its_video_and_the_nearest_names(root):
-    with pytest.raises(AnnotationError) as told:
+    with pytest.raises(AnnotationError) as raised:
         build(root, classes=['run', 'Jumping', 'Dive', 'Ambiguous'])
-    message = str(told.value)
+    message = str(raised.value)
     assert message.startswith(f"{root / 'annotations.json'}: video 'u': the label 'Run'")
     assert 'and 1 more labels' in message and "such as 'run'" in message
     assert "ignored_classes=['Run']" in message
@@ -163,9 +163,9 @@ def test_a_file_that_cannot_be_used_is_named(root, text, message):
     file = root / 'classes.txt'
     if text is not None:
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(AnnotationError, match=message) as told:
+    with pytest.raises(AnnotationError, match=message) as raised:
         build(root, classes=str(file))
-    assert str(file) in str(told.value) and 'fix:' in str(told.value)
+    assert str(file) in str(raised.value) and 'fix:' in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,9 @@ class StopAtFirstStep(Hook):
 
 def refused(run, message, **settings):
     runner = run(custom_hooks=[dict(type='StopAtFirstStep')], **settings)
-    with pytest.raises(ValueError, match=message) as told:
+    with pytest.raises(ValueError, match=message) as raised:
         runner.train()
-    assert 'fix:' in str(told.value)
+    assert 'fix:' in str(raised.value)
 
 
 # Training -----------------------------------------------------------------------------------------
@@ -235,9 +235,9 @@ def test_a_checkpoint_of_other_classes_is_not_resumed(run, checkpoint, classes):
 
 def test_a_checkpoint_of_other_classes_than_the_models_is_not_tested(run, checkpoint):
     runner = run(load_from=str(checkpoint), model=dict(class_names=['run', 'jump']))
-    with pytest.raises(ValueError, match=r"class 0 is 'jump'\n  expected: 'run'") as told:
+    with pytest.raises(ValueError, match=r"class 0 is 'jump'\n  expected: 'run'") as raised:
         runner.test()
-    assert re.search(r'the checkpoint .*copy\.pth', str(told.value))
+    assert re.search(r'the checkpoint .*copy\.pth', str(raised.value))
 
 
 @pytest.mark.parametrize(

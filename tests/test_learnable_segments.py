@@ -28,9 +28,9 @@ def copied(data, tmp_path, segments):
 
 def refuse(data, tmp_path, message, **settings):
     runner = build(data, tmp_path / 'work', custom_hooks=[STOP], **settings)
-    with pytest.raises(ValueError, match=message) as told:
+    with pytest.raises(ValueError, match=message) as raised:
         runner.train()
-    assert 'fix:' in str(told.value)
+    assert 'fix:' in str(raised.value)
 
 
 def test_a_video_longer_than_the_training_may_be_is_named(data, tmp_path):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import mmsola  # noqa: F401  before MMAction2, which it makes work
 
 # isort: split
-import socket
-
 import numpy as np
 import pytest
 import torch
@@ -17,6 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.structures import InstanceData
 from small_localizers import ACTIONFORMER, CHANNELS, TEMPORALMAXER, TRIDET
+from test_contract import in_processes
 from test_published_localizers import CASES, DATA, RANGES
 from torch.testing import assert_close
 
@@ -227,12 +226,10 @@ def gradient_of(samples):
     return model.head.running_norm, model.head.classification.convs[0].weight.grad
 
 
-def of_one_process(rank, port, folder):
-    torch.distributed.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+def of_one_process(rank, folder):
     norm, gradient = gradient_of([SAMPLES[rank]])
     torch.distributed.all_reduce(gradient)  # DDP takes the mean
     torch.save((norm, gradient / 2), f'{folder}/{rank}.pt')
-    torch.distributed.destroy_process_group()
 
 
 SAMPLES = [sample_of([[2.0, 9.0], [4.0, 20.0]], [0, 1]), sample_of([[3.0, 6.0]], [1])]
@@ -240,10 +237,7 @@ SAMPLES = [sample_of([[2.0, 9.0], [4.0, 20.0]], [0, 1]), sample_of([[3.0, 6.0]],
 
 def test_two_processes_have_the_gradient_of_one_with_the_whole_batch(tmp_path):
     """Although one of them holds more positive points than the other."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(of_one_process, (port, str(tmp_path)), nprocs=2)
+    in_processes(of_one_process, 2, str(tmp_path))
     norm, gradient = gradient_of(SAMPLES)
     for rank in range(2):
         found_norm, found = torch.load(tmp_path / f'{rank}.pt')

@@ -43,7 +43,8 @@ from mmsola.models.checkpoint_file import (
     CheckpointError,
     class_names_in,
     misfits,
-    read_state_dict,
+    read_checkpoint,
+    state_dict_in,
     the_one_file,
 )
 from mmsola.models.encoders import SnippetEncoder
@@ -340,7 +341,8 @@ class LocalizationInferencer(BaseInferencer):
         check_neck(ConfigDict(model=model_cfg, load_from=weights), model)
         assert weights is not None
         file = the_one_file(weights)
-        found, wanted = read_state_dict(file), model.state_dict()
+        content = read_checkpoint(file)
+        found, wanted = state_dict_in(file, content), model.state_dict()
         problems = misfits(wanted, found, left_over=('',))
         if problems:
             raise CheckpointError(
@@ -349,7 +351,7 @@ class LocalizationInferencer(BaseInferencer):
                 '  fix: name the checkpoint that was trained with this config'
             )
         model.load_state_dict(found)
-        names = class_names_in(file)
+        names = class_names_in(file, content)
         if isinstance(model, OneStageLocalizer) and names is not None:
             model.name_classes(names, str(file))
         return model.to(device).eval()

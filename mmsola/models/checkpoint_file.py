@@ -114,9 +114,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The file cannot be read, or holds no state dict.
     """
-    content = read_checkpoint(path)
-    content = content.get('state_dict', content) if isinstance(content, dict) else content
-    return usable_weights(path, content)
+    return state_dict_in(path, read_checkpoint(path))
+
+
+def state_dict_in(path: Path, content: Any) -> dict[str, Tensor]:
+    """As :func:`read_state_dict`, of what :func:`read_checkpoint` read."""
+    return usable_weights(
+        path, content.get('state_dict', content) if isinstance(content, dict) else content
+    )
 
 
 def usable_weights(path: Path, content: Any) -> dict[str, Tensor]:
@@ -132,13 +137,12 @@ def usable_weights(path: Path, content: Any) -> dict[str, Tensor]:
     return weights
 
 
-def class_names_in(path: Path) -> tuple[str, ...] | None:
+def class_names_in(path: Path, content: Any) -> tuple[str, ...] | None:
     """Names of the classes of the training data, where a training of MMEngine wrote them.
 
     Raises:
-        CheckpointError: The file cannot be read, or what stands there are no names.
+        CheckpointError: What stands there are no names.
     """
-    content = read_checkpoint(path)
     for key in ('meta', 'dataset_meta', 'classes'):
         content = content.get(key) if isinstance(content, dict) else None
     if content is None:

@@ -47,12 +47,7 @@ class LocalTransformer(PyramidBackbone):
         attention_dropout: float = 0.0,
         relative_bias: bool = False,
     ) -> None:
-        windows = [window] * num_levels if isinstance(window, int) else list(window)
-        if len(windows) != num_levels:
-            raise ValueError(
-                f'{type(self).__name__}: window has {len(windows)} numbers for {num_levels} '
-                'levels; give one for each level, or one for all.'
-            )
+        windows = self.windows_of_levels(window, num_levels)
         if channels % num_heads:
             raise ValueError(
                 f'{type(self).__name__}: {channels} channels cannot be shared by {num_heads} heads.'

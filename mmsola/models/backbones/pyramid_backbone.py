@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -24,6 +26,21 @@ class PyramidBackbone(BaseModule):
         self.stem = nn.ModuleList(stem)
         self.levels = nn.ModuleList(levels)
         self.length_divisor = length_divisor
+
+    @classmethod
+    def windows_of_levels(cls, window: int | Sequence[int], num_levels: int) -> list[int]:
+        """One for each level, of those or of one for all.
+
+        Raises:
+            ValueError: There are more or fewer than levels.
+        """
+        windows = [window] * num_levels if isinstance(window, int) else list(window)
+        if len(windows) != num_levels:
+            raise ValueError(
+                f'{cls.__name__}: window has {len(windows)} numbers for {num_levels} levels; give '
+                'one for each level, or one for all.'
+            )
+        return windows
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Features ``(B, C, T / 2**l)`` and masks ``(B, 1, T / 2**l)`` of each level l."""

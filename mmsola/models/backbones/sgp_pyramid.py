@@ -54,12 +54,7 @@ class SGPPyramid(PyramidBackbone):
         downsample: str = 'max',
         init_std: float = 0.0,
     ) -> None:
-        windows = [window] * num_levels if isinstance(window, int) else list(window)
-        if len(windows) != num_levels:
-            raise ValueError(
-                f'{type(self).__name__}: window has {len(windows)} numbers for {num_levels} '
-                'levels; give one for each level, or one for all.'
-            )
+        windows = self.windows_of_levels(window, num_levels)
         for found, is_wrong, expected in (
             (f'channels={channels}', channels % _GROUPS, f'a multiple of {_GROUPS}'),
             (f'window={window}', any(w % 2 == 0 for w in windows), 'odd numbers'),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmsola.models.heads.point_tower import PointTower
 from mmsola.models.points.center_assigner import PointTargets
-from mmsola.models.points.pyramid_points import DEFAULT_RANGES, pyramid_points
+from mmsola.models.points.pyramid_points import default_ranges, pyramid_points
 
 _NEVER = 1e-6  # what a class that training does not have begins with
 
@@ -91,7 +91,9 @@ class PointHead(BaseModule):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.ranges = _ranges(num_levels) if ranges is None else [tuple(pair) for pair in ranges]
+        self.ranges = (
+            default_ranges(num_levels) if ranges is None else [tuple(pair) for pair in ranges]
+        )
         if len(self.ranges) != num_levels:
             raise ValueError(
                 f'{type(self).__name__}: {len(self.ranges)} ranges for {num_levels} levels; give '
@@ -221,11 +223,6 @@ class PointHead(BaseModule):
             )
         # gradients are averaged over processes: each divides by its share of the points
         return self.running_norm / get_world_size()
-
-
-def _ranges(num_levels: int) -> list[tuple[float, float]]:
-    ends = [4 * 2**level for level in range(num_levels - 1)]
-    return [*zip([0, *ends], [*ends, DEFAULT_RANGES[-1][1]])]
 
 
 def _logit(probability: float) -> float:

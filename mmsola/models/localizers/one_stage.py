@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -247,17 +247,17 @@ class OneStageLocalizer(BaseModel):
 
     def _settings(self, part: str, given: dict | None) -> dict[str, Any]:
         """The class's settings of a part, with what the config says of it laid over them."""
-        default = copy.deepcopy(self.parts.get(part, {}))
-        given = dict(given or {})
-        if given.get('type', default.get('type')) != default.get('type'):
-            return given
-        for key, value in given.items():
-            is_nested = isinstance(value, dict) and isinstance(default.get(key), dict)
-            same_type = is_nested and value.get('type', default[key].get('type')) == default[
-                key
-            ].get('type')
-            default[key] = {**default[key], **value} if same_type else value
-        return default
+        return _laid_over(copy.deepcopy(self.parts.get(part, {})), given or {})
+
+
+def _laid_over(default: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in settings as well; a module of another type has defaults of its own."""
+    if given.get('type', default.get('type')) != default.get('type'):
+        return dict(given)
+    for key, value in given.items():
+        both = isinstance(value, dict) and isinstance(default.get(key), dict)
+        default[key] = _laid_over(default[key], value) if both else value
+    return default
 
 
 def _multiple(length: int, of: int) -> int:

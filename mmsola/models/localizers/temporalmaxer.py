@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from mmaction.registry import MODELS
 
+from mmsola.models.localizers.actionformer import ActionFormer
 from mmsola.models.localizers.one_stage import OneStageLocalizer
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 
@@ -23,14 +24,8 @@ class TemporalMaxer(SnippetNeckMixin, OneStageLocalizer):
     temporal_dim_key = None
     predicts_in_seconds = True
     parts: ClassVar[dict[str, dict[str, Any]]] = {
-        'embedding': {'type': 'SnippetEmbedding'},
+        **ActionFormer.parts,  # embedding and decoding
         'backbone': {'type': 'MaxPoolPyramid'},
         'pyramid': {'type': 'PyramidNorm', 'norm': 'group'},
         'head': {'type': 'PointHead', 'assigner': {'type': 'CostAssigner'}},
-        'test_cfg': {
-            'score_threshold': 0.001,
-            'top_k': 2000,
-            'min_length': 0.05,
-            'nms': {'sigma': 0.5, 'min_score': 0.001, 'max_segments': 200},
-        },
     }

@@ -7,8 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: How far a segment may reach from a point of each level, in grid units (ActionFormer's default).
-DEFAULT_RANGES = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10000))
+_NO_LIMIT = 10000.0  # as published
+
+
+def default_ranges(num_levels: int) -> list[tuple[float, float]]:
+    """ActionFormer's: how far a segment may reach from a point of each level, in grid units.
+
+    Example:
+        >>> default_ranges(3)
+        [(0.0, 4.0), (4.0, 8.0), (8.0, 10000.0)]
+    """
+    ends = [4.0 * 2**level for level in range(num_levels - 1)]
+    return [*zip([0.0, *ends], [*ends, _NO_LIMIT])]
 
 
 def pyramid_points(
