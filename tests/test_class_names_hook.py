@@ -296,3 +296,25 @@ def test_a_resumed_training_is_not_said_to_have_other_data(data, tmp_path):
     runner.train()
     logs = ''.join(path.read_text() for path in (tmp_path / 'one').rglob('*.log'))
     assert 'resumed epoch: 1' in logs and 'dataset metainfo' not in logs
+
+
+# --- classes that training never has --------------------------------------------------------------
+
+
+def biases(runner):
+    return runner.model.head.classification.out.bias.detach()
+
+
+def test_classes_without_a_training_segment_begin_silent_in_a_fresh_training_alone(run, tmp_path):
+    """As published; a training that begins from a checkpoint has weights for them."""
+    classes = dict(classes=['jump', 'wave', 'run'])
+    settings = dict(training=classes, model=dict(num_classes=3))
+    fresh = run(**settings)
+    fresh.train()
+    assert biases(fresh).tolist() == pytest.approx([-4.59512, -13.81551, -4.59512], abs=1e-3)
+    content = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    content['state_dict']['head.classification.out.bias'] = torch.tensor([1.0, 2.0, 3.0])
+    torch.save(content, tmp_path / 'mine.pth')
+    from_checkpoint = run(**settings, load_from=str(tmp_path / 'mine.pth'))
+    from_checkpoint.train()
+    assert biases(from_checkpoint).tolist() == pytest.approx([1.0, 2.0, 3.0], abs=1e-3)

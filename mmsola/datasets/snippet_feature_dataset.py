@@ -11,7 +11,7 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import get_worker_info
 
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
-from mmsola.datasets.class_names import class_choice, number_annotations
+from mmsola.datasets.class_names import class_choice, number_annotations, unused_classes
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.stream_store import open_features, streams_of
@@ -324,7 +324,12 @@ class SnippetFeatureDataset(BaseActionDataset):
             self._classes = self.class_choice.names(records, self.ann_file, self.data_root)
         if self._classes:
             is_given = self.class_choice.given is not None
-            self._metainfo.update(classes=self._classes, classes_given=is_given)
+            unused = (
+                () if self.class_choice.class_agnostic else unused_classes(records, self._classes)
+            )
+            self._metainfo.update(
+                classes=self._classes, classes_given=is_given, unused_classes=unused
+            )
         return records
 
     def _present(self, records: list[VideoRecord]) -> list[VideoRecord]:

@@ -7,11 +7,14 @@ from typing import Any
 
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
 from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
 from mmsola.datasets.class_names import nearest_names
+from mmsola.datasets.untrimmed_videos import named
 from mmsola.engine.unwrap import unwrapped_model
+from mmsola.models.heads.point_head import PointHead
 from mmsola.models.localizers import OneStageLocalizer
 
 
@@ -20,7 +23,9 @@ class ClassNamesHook(Hook):
     """Name a one-stage localizer's classes as its training data do, and keep to that.
 
     Names come from the training data, or from the checkpoint that is tested or resumed, in whose
-    ``meta`` they stand. ``build_runner`` adds this hook to every run; other models are left alone.
+    ``meta`` they stand. Classes of a given list that no training segment has begin with a
+    probability of 1e-6, and are counted. ``build_runner`` adds this hook to every run; other models
+    are left alone.
 
     Raises:
         ValueError: There are more or fewer classes than the localizer has; the training or the
@@ -33,7 +38,10 @@ class ClassNamesHook(Hook):
         model = _localizer(runner)
         if model is None:
             return
-        _agree(model, _classes(runner.train_dataloader.dataset.metainfo), 'the training data')
+        metainfo = runner.train_dataloader.dataset.metainfo
+        _agree(model, _classes(metainfo), 'the training data')
+        if runner.iter == 0 and not runner._load_from:
+            _silence(model, metainfo.get('unused_classes') or ())
         if isinstance(runner._val_loop, BaseLoop):
             self._check(model, runner.val_dataloader.dataset.metainfo, 'the validation data')
 
@@ -97,6 +105,18 @@ def _localizer(runner: Runner) -> OneStageLocalizer | None:
 
 def _classes(metainfo: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(metainfo.get('classes') or ())
+
+
+def _silence(model: OneStageLocalizer, unused: Sequence[str]) -> None:
+    """As the published code does for nouns of EPIC-Kitchens that never occur."""
+    if not unused or model.class_names is None or not isinstance(model.head, PointHead):
+        return
+    model.head.silence([model.class_names.index(name) for name in unused])
+    print_log(
+        f'{len(unused)} of {model.num_classes} classes have no segment in training and begin with '
+        f'a probability of 1e-6: {named(unused)}',
+        'current',
+    )
 
 
 def _agree(model: OneStageLocalizer, names: Sequence[str], source: str) -> None:

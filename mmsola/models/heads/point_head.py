@@ -60,7 +60,7 @@ class PointHead(BaseModule):
         loss_norm_momentum: How much of it stays at each step.
         prior: Probability of each class that an untrained head predicts.
         empty_classes: Indices of classes that training never has (EPIC-Kitchens); they begin with a
-            probability of 1e-6.
+            probability of 1e-6. ``ClassNamesHook`` finds them in the training data by itself.
         norm_eps: Of the norms.
         mask_activations: OpenTAD's arithmetic (:class:`PointTower`).
 
@@ -123,8 +123,13 @@ class PointHead(BaseModule):
         bias = self.classification.out.bias
         assert bias is not None
         nn.init.constant_(bias, _logit(prior))
+        self.silence(empty_classes)
+
+    def silence(self, classes: Sequence[int]) -> None:
+        """Let classes of these indices begin with a probability of 1e-6."""
+        assert self.classification.out.bias is not None
         with torch.no_grad():
-            bias[list(empty_classes)] = _logit(_NEVER)
+            self.classification.out.bias[list(classes)] = _logit(_NEVER)
 
     def forward(self, features: list[Tensor], masks: list[Tensor]) -> PointPredictions:
         """Predictions of levels ``(B, C, T_l)`` with masks ``(B, 1, T_l)``."""

@@ -1,0 +1,153 @@
+"""EPIC-Kitchens' own csv files, brought together as an annotation file of its verbs or nouns."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmsola.datasets.annotations import AnnotationError
+from mmsola.datasets.tables.segment_csv import parse_time
+
+CLASS_KINDS = ('verb', 'noun')
+_SUBSETS = {'training': 'EPIC_100_train.csv', 'validation': 'EPIC_100_validation.csv'}
+_VIDEOS = 'EPIC_100_video_info.csv'
+
+
+class EpicAnnotations(NamedTuple):
+    """What the csv files say of one kind of class.
+
+    Attributes:
+        database: The entry of each video, as ``load_annotations`` reads it.
+        classes: Names, in the order of their numbers.
+        unused: How many of them have no segment in the training subset.
+    """
+
+    database: dict[str, dict[str, Any]]
+    classes: tuple[str, ...]
+    unused: int
+
+
+def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
+    """Read EPIC-KITCHENS-100's csv files: who does what when, by verb or by noun.
+
+    Read are ``EPIC_100_train.csv``, ``EPIC_100_validation.csv``, ``EPIC_100_video_info.csv`` and
+    ``EPIC_100_verb_classes.csv`` or ``EPIC_100_noun_classes.csv``. A segment's label is the key of
+    its class (``turn-on``), not the narrator's own word. Videos of the test subset have no public
+    segments and are left out. The frame rate is left out as well: features have that at which
+    their frames were taken.
+
+    Args:
+        folder: Where the files lie.
+        kind: ``'verb'`` (97 classes) or ``'noun'`` (300).
+
+    Raises:
+        AnnotationError: A file or a column is missing, or a row cannot be used; with file and line.
+    """
+    if kind not in CLASS_KINDS:
+        raise ValueError(f'kind is {kind!r}; expected one of {CLASS_KINDS}.')
+    folder = Path(folder)
+    classes = _classes(folder / f'EPIC_100_{kind}_classes.csv')
+    durations_sec = _durations_sec(folder / _VIDEOS)
+    database: dict[str, dict[str, Any]] = {}
+    trained: set[str] = set()
+    for subset, name in _SUBSETS.items():
+        file = folder / name
+        for line, row in _rows(
+            file,
+            ('video_id', 'participant_id', 'start_timestamp', 'stop_timestamp', f'{kind}_class'),
+        ):
+            video = row['video_id']
+            if video not in durations_sec:
+                raise _error(file, line, f'video {video!r} is not in {_VIDEOS}', 'one that is')
+            entry = database.setdefault(
+                video,
+                {
+                    'duration': durations_sec[video],
+                    'subset': subset,
+                    'subject': row['participant_id'],
+                    'annotations': [],
+                },
+            )
+            if entry['subset'] != subset:
+                raise _error(file, line, f'video {video!r} is in both subsets', 'one of them')
+            label = _label(file, line, row[f'{kind}_class'], classes)
+            times_sec = [_time_sec(file, line, row, end) for end in ('start', 'stop')]
+            entry['annotations'].append({'segment': times_sec, 'label': label})
+            if subset == 'training':
+                trained.add(label)
+    return EpicAnnotations(database, classes, len(classes) - len(trained))
+
+
+def _classes(file: Path) -> tuple[str, ...]:
+    names: list[str] = []
+    for line, row in _rows(file, ('id', 'key')):
+        if row['id'] != str(len(names)) or not row['key'] or row['key'] in names:
+            raise _error(
+                file,
+                line,
+                f'class {row["id"]!r}, {row["key"]!r}',
+                f'the number {len(names)} and a name of its own',
+            )
+        names.append(row['key'])
+    return tuple(names)
+
+
+def _durations_sec(file: Path) -> dict[str, float]:
+    durations_sec = {}
+    for line, row in _rows(file, ('video_id', 'duration')):
+        try:
+            durations_sec[row['video_id']] = parse_time(row['duration'])
+        except ValueError as error:
+            raise _error(file, line, f'duration {error}', 'seconds') from error
+    return durations_sec
+
+
+def _label(file: Path, line: int, number: str, classes: Sequence[str]) -> str:
+    if not number.isdecimal() or int(number) >= len(classes):
+        raise _error(file, line, f'the class {number!r}', f'a number from 0 to {len(classes) - 1}')
+    return classes[int(number)]
+
+
+def _time_sec(file: Path, line: int, row: Mapping[str, str], end: str) -> float:
+    try:
+        return parse_time(row[f'{end}_timestamp'])
+    except ValueError as error:
+        raise _error(file, line, f'{end}_timestamp {error}', 'hh:mm:ss') from error
+
+
+def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of each row; at least these columns are in every one."""
+    if not file.is_file():
+        raise AnnotationError(
+            f'{file}: no such file\n  expected: the csv files of epic-kitchens-100-annotations\n'
+            '  fix: correct the folder, or copy this file to it'
+        )
+    try:
+        with file.open(encoding='utf-8-sig', newline='') as stream:
+            reader = csv.DictReader(stream, strict=True)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise _error(
+                    file,
+                    1,
+                    f'no column {", ".join(map(repr, missing))}',
+                    f'the columns {", ".join(columns)}',
+                )
+            for row in reader:
+                if any(row[name] is None for name in columns):
+                    raise _error(file, reader.line_num, 'a row that is cut off', 'a whole row')
+                yield reader.line_num, row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise AnnotationError(
+            f'{file}: is not csv in UTF-8: {error}\n  expected: a file of '
+            'epic-kitchens-100-annotations\n  fix: download it again'
+        ) from error
+
+
+def _error(file: Path, line: int, found: str, expected: str) -> AnnotationError:
+    return AnnotationError(
+        f'{file}:{line}: {found}\n  expected: {expected}\n  fix: correct this line, or download '
+        'the file again'
+    )
