@@ -17,10 +17,11 @@ NUM_VIDEOS = 8  # in each subset
 
 
 def write_snippet_data(specs: Sequence[dict], random: np.random.Generator) -> None:
-    """For ``SnippetFeatureDataset`` and ``SlidingWindowDataset``; one second is one snippet.
+    """For ``SnippetFeatureDataset`` and ``SlidingWindowDataset``; lists of classes, where named.
 
-    Where a config names subsets, the annotation file is a ``database`` json, else MMAction2's flat
-    one. Videos of sliding windows are a little longer than two of these half over each other.
+    One second is one snippet, unless both frame rate and stride are given. Where a config names
+    subsets, the annotation file is a ``database`` json, else MMAction2's flat one. Videos of
+    sliding windows are a little longer than two of these half over each other.
     """
     annotations, features = {}, {}
     for spec in specs:
@@ -37,21 +38,26 @@ def write_snippet_data(specs: Sequence[dict], random: np.random.Generator) -> No
                 continue
             num_snippets = 100 if (spec.get('feature') or {}).get('format') == 'csv' else 26 + 5 * i
             num_snippets += spec.get('window') or 0
+            step_sec = (timeline.get('stride_frames') or fps) / fps
+            duration_sec = num_snippets * step_sec
             channels = (spec.get('feature') or {}).get('num_channels', 64)
             store[name] = random.random((num_snippets, channels), np.float32)
-            segments = [[num_snippets * 0.3, num_snippets * 0.6]]
+            segments = [[duration_sec * 0.3, duration_sec * 0.6]]
             videos[name] = {
                 'annotations': [{'segment': s, 'label': f'class_{i % 2}'} for s in segments]
             }
             if subset is None:
-                frames = num_snippets * fps
+                frames = duration_sec * fps
                 videos[name].update(
-                    duration_second=num_snippets, duration_frame=frames, feature_frame=frames
+                    duration_second=duration_sec, duration_frame=frames, feature_frame=frames
                 )
             else:
-                videos[name].update(duration=num_snippets, fps=fps, subset=subset)
+                videos[name].update(duration=duration_sec, fps=fps, subset=subset)
             if spec.get('group_field'):
                 videos[name][spec.group_field] = name
+        if isinstance(spec.get('classes'), str):
+            (root / spec.classes).parent.mkdir(parents=True, exist_ok=True)
+            (root / spec.classes).write_text('class_0\nclass_1\n')
     for file, videos in annotations.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         is_flat = not any('subset' in video for video in videos.values())
@@ -83,6 +89,15 @@ def write_activitynet(specs: Sequence[dict], random: np.random.Generator) -> Non
     store = {name: random.random((100, 400), np.float32) for name in subsets['full']}
     for place in {Path(spec.data_prefix.video) for spec in specs}:
         _write_features(place, store, 'csv')
+
+
+def write_class_scores(files: dict[str, set[str]], random: np.random.Generator) -> None:
+    """Scores of whole videos in CUHK's layout: file -> annotation files whose videos it has."""
+    for file, ann_files in files.items():
+        contents = [json.loads(Path(ann_file).read_text()) for ann_file in ann_files]
+        names = sorted(n for content in contents for n in content.get('database', content))
+        scores = {name: random.random(2).tolist() for name in names}
+        Path(file).write_text(json.dumps({'class': ['class_0', 'class_1'], 'results': scores}))
 
 
 def write_charades_sta(spec: dict, random: np.random.Generator, num_channels: int) -> None:

@@ -258,6 +258,7 @@ LAYOUTS = {
             'two': [{'label': 'jump', 'score': 0.7}, {'label': 'run', 'score': 0.3}],
         }
     },
+    'TCANet': {'class': ['jump', 'run'], 'results': {'one': [[-3.0, 1.5]], 'two': [[9.0, -2.0]]}},
 }
 
 
@@ -274,6 +275,14 @@ def test_proposals_take_the_best_class_of_their_video(layout, tmp_path):
     assert figures['mAP'] == pytest.approx(100)
     found = read_submission(tmp_path / 'out.json')
     assert (found['v_one'].labels, found['v_two'].labels) == (['run'], ['jump'])
+
+
+def test_logits_become_probabilities(tmp_path):
+    scores = dict(file=score_file(tmp_path, LAYOUTS['TCANet']), top_k=2, multiply=True)
+    measured(SCORED, FOUND, class_scores=scores, out_file=str(tmp_path / 'out.json'))
+    one = read_submission(tmp_path / 'out.json')['v_one']
+    best = 1 / (1 + np.exp(-4.5))
+    assert one.scores == pytest.approx([0.9 * best, 0.9 * (1 - best)])
 
 
 def test_scores_are_multiplied_and_more_classes_taken_on_demand(tmp_path):
@@ -353,6 +362,8 @@ def test_scores_of_other_videos_altogether_are_refused(tmp_path):
         {'results': []},
         {'results': {}},
         {'results': {'a': [0.1]}},
+        {'class': ['x', 'y'], 'results': {'a': [[0.1]]}},
+        {'class': ['x', 'y'], 'results': {'a': [[1, 'y']]}},
         {'results': {'a': {'x': 'y'}}},
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from mmsola.files.json_file import read_json_object
 from mmsola.files.name_match import NameLookup
@@ -18,9 +19,10 @@ class ClassScoreError(ValueError):
 class ClassScores:
     """Scores of every class for every video, of a classifier of whole videos.
 
-    Three layouts of ``results`` in a json file: CUHK's, ``{video: [scores]}`` beside ``class``, the
-    names in the same order; ``{video: {name: score}}``; and ``{video: [{label, score}, ...]}``.
-    Videos are found with and without ActivityNet's ``v_`` or a suffix.
+    Four layouts of ``results`` in a json file: CUHK's, ``{video: [scores]}`` beside ``class``, the
+    names in the same order; TCANet's for HACS, ``{video: [[logits]]}`` beside them, of which the
+    softmax is taken; ``{video: {name: score}}``; and ``{video: [{label, score}, ...]}``. Videos
+    are found with and without ActivityNet's ``v_`` or a suffix.
 
     Args:
         file: The json file.
@@ -96,6 +98,8 @@ class ClassScores:
 
 
 def _by_name(scores: object, names: list[str] | None) -> dict[str, float]:
+    if isinstance(scores, list) and len(scores) == 1 and isinstance(scores[0], list):
+        scores = softmax(np.array(scores[0], np.float64)).tolist()
     if isinstance(scores, dict):
         pairs = list(scores.items())
     elif scores and isinstance(scores, list) and isinstance(scores[0], dict):
