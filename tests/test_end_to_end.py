@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from small_localizers import ACTIONFORMER
 from small_recognizers import BACKBONES, recognizer, weights
 
 from mmsola.apis.extraction import extract_features
@@ -23,6 +24,7 @@ from mmsola.datasets import snippet_clip_dataset
 from mmsola.datasets.videos import snippet_clips
 from mmsola.datasets.videos.video import VideoError
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.engine.launch import build_runner
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.encoders import EncoderError, SnippetEncoder
 
@@ -171,7 +173,7 @@ def test_a_localizer_is_told_the_same_as_with_extracted_features(root, dataset, 
         assert found.metainfo == expected.metainfo and 'window_sec' in found.metainfo
         assert torch.equal(found.gt_instances.gt_bbox, expected.gt_instances.gt_bbox)
         expected, found = features.get_data_info(i), clips.get_data_info(i)
-        assert set(expected) - set(found) == {'feature_path', 'feature_store', 'window_place'}
+        assert set(expected) - set(found) == {'feature_path', 'feature_store'}
         assert set(found) - set(expected) == {'filename', 'snippet_clips'}
         for key in set(found) & set(expected) - {'sample_idx'}:
             assert np.array_equal(found[key], expected[key]), key
@@ -438,6 +440,34 @@ def test_the_config_trains_validates_and_goes_on(cfg, tmp_path):
     resumed = Runner.from_cfg(copy.deepcopy(cfg))
     resumed.train()
     assert resumed.iter == 2
+
+
+def test_a_one_stage_localizer_learns_classes_from_frames(cfg):
+    """Random pieces to train on, whole videos to predict; the classes stand in the checkpoint."""
+    cfg.model.localizer = {**ACTIONFORMER, 'feat_dim': 32}
+    pack = dict(
+        type='PackSnippetInputs',
+        keys=('gt_segments', 'gt_labels'),
+        meta_keys=('video_name', 'grid_sec', 'covered_sec', 'annotations'),
+    )
+    whole = [PIPELINE[0], dict(type='GenerateGridSegments'), pack]
+    pieces = [*whole[:2], dict(type='TruncateSnippets', max_snippets=8), pack]
+    for split, pipeline in (('train', pieces), ('val', whole), ('test', whole)):
+        cfg[f'{split}_dataloader'].dataset.update(pipeline=pipeline, ignored_classes=['stop'])
+    cfg.train_dataloader.sampler = dict(type='SnippetWindowSampler', shuffle=True)
+    cfg.val_evaluator = cfg.test_evaluator = dict(type='LocalizationMetric')
+    cfg.model.localizer.num_classes = 2
+    with pytest.raises(ValueError, match=r"1 classes \('go'\), but num_classes=2"):
+        build_runner(copy.deepcopy(cfg)).train()
+    cfg.model.localizer.num_classes = 1
+    cfg.experiment_name = 'named'
+    runner = build_runner(cfg)
+    runner.train()
+    assert 'val/loc/mAP' in runner.message_hub.log_scalars
+    left_out = runner.train_dataloader.dataset.metainfo['left_out']
+    assert left_out['segments of ignored classes'] == 2
+    saved = torch.load(Path(cfg.work_dir) / 'epoch_1.pth', weights_only=True)
+    assert saved['meta']['dataset_meta']['classes'] == ['go']
 
 
 def test_the_shipped_config_fits_the_recognizer_that_it_begins_with():

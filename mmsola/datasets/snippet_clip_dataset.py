@@ -10,8 +10,16 @@ from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from mmsola.datasets.annotations import VideoRecord
+from mmsola.datasets.class_names import class_choice
 from mmsola.datasets.timeline import SnippetTimeline
-from mmsola.datasets.untrimmed_videos import leave_out, named, read_records, say, video_info
+from mmsola.datasets.untrimmed_videos import (
+    leave_out,
+    named,
+    read_records,
+    say,
+    video_info,
+    with_classes,
+)
 from mmsola.datasets.videos.snippet_clips import SnippetClips
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import VideoError
@@ -44,6 +52,9 @@ class SnippetClipDataset(BaseActionDataset):
         on_bad: What to do about videos that are missing or cannot be decoded: ``'stop'``, or
             ``'skip'``, which decodes each once to find out.
         on_bad_segment: What to do about zero-length or reversed segments, ``'stop'`` or ``'drop'``.
+        classes: And the next two are those of ``SnippetFeatureDataset``.
+        class_agnostic: See there.
+        ignored_classes: See there.
 
     Raises:
         VideoError: A video is bad and ``on_bad='stop'``, or none is left.
@@ -66,6 +77,9 @@ class SnippetClipDataset(BaseActionDataset):
         cache: bool = False,
         on_bad: str = 'stop',
         on_bad_segment: str = 'stop',
+        classes: Sequence[str] | str | None = None,
+        class_agnostic: bool = False,
+        ignored_classes: Sequence[str] = (),
         **kwargs,
     ) -> None:
         for key, value, choices in (
@@ -85,6 +99,10 @@ class SnippetClipDataset(BaseActionDataset):
         self.cache = cache
         self.on_bad = on_bad
         self.on_bad_segment = on_bad_segment
+        self.class_choice, kwargs['metainfo'] = class_choice(
+            classes, class_agnostic, ignored_classes, kwargs.get('metainfo')
+        )
+        self._classes: tuple[str, ...] = ()
         super().__init__(
             ann_file,
             pipeline=list(pipeline),
@@ -135,6 +153,14 @@ class SnippetClipDataset(BaseActionDataset):
             self._metainfo,
             self.test_mode,
         )
+        records, self._classes = with_classes(
+            records,
+            self.class_choice,
+            self.pipeline.transforms,
+            self.ann_file,
+            self.data_root,
+            self._metainfo,
+        )
         self.clips = SnippetClips(files, self.sampling, self.frame_pipeline, self.fps, self.cache)
         infos, failures = [], []
         for record in records:
@@ -147,8 +173,12 @@ class SnippetClipDataset(BaseActionDataset):
         return infos
 
     def get_data_info(self, idx: int) -> dict:
-        """The video's entry, with what reads its frames."""
-        return {**super().get_data_info(idx), 'snippet_clips': self.clips}
+        """The video's entry, with what reads its frames and the place of its piece."""
+        return {
+            **super().get_data_info(int(idx)),
+            'snippet_clips': self.clips,
+            'window_place': getattr(idx, 'place', None),
+        }
 
     def _data_info(self, record: VideoRecord) -> dict:
         timeline = SnippetTimeline(
@@ -157,7 +187,9 @@ class SnippetClipDataset(BaseActionDataset):
             self.fps or record.fps or self.clips.fps_of(record.name),
         )
         return {
-            **video_info(record, self.clips.num_snippets(record.name), timeline),
+            **video_info(
+                record, self.clips.num_snippets(record.name), timeline, classes=self._classes
+            ),
             'filename': str(self.clips.videos[record.name]),
         }
 

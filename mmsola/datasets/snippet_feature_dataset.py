@@ -11,7 +11,7 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import get_worker_info
 
 from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
-from mmsola.datasets.class_names import class_choice, number_annotations, unused_classes
+from mmsola.datasets.class_names import class_choice
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.stream_store import open_features, streams_of
@@ -20,7 +20,14 @@ from mmsola.datasets.point_transforms import GenerateGridSegments
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
-from mmsola.datasets.untrimmed_videos import leave_out, named, read_records, say, video_info
+from mmsola.datasets.untrimmed_videos import (
+    leave_out,
+    named,
+    read_records,
+    say,
+    video_info,
+    with_classes,
+)
 from mmsola.files.name_match import rules_used
 
 
@@ -314,22 +321,14 @@ class SnippetFeatureDataset(BaseActionDataset):
         return records
 
     def _with_classes(self, records: list[VideoRecord]) -> list[VideoRecord]:
-        records, num_ignored = self.class_choice.without_ignored(records)
-        if num_ignored:
-            ignored = ', '.join(map(repr, self.class_choice.ignored))
-            leave_out(self._metainfo, num_ignored, 'segments of ignored classes')
-            self._say(f'{num_ignored} segments of {ignored} are left out.')
-        steps = self.pipeline.transforms
-        if self.class_choice.is_made or any(isinstance(s, GenerateGridSegments) for s in steps):
-            self._classes = self.class_choice.names(records, self.ann_file, self.data_root)
-        if self._classes:
-            is_given = self.class_choice.given is not None
-            unused = (
-                () if self.class_choice.class_agnostic else unused_classes(records, self._classes)
-            )
-            self._metainfo.update(
-                classes=self._classes, classes_given=is_given, unused_classes=unused
-            )
+        records, self._classes = with_classes(
+            records,
+            self.class_choice,
+            self.pipeline.transforms,
+            self.ann_file or self.data_prefix['feature'],
+            self.data_root,
+            self._metainfo,
+        )
         return records
 
     def _present(self, records: list[VideoRecord]) -> list[VideoRecord]:
@@ -357,11 +356,8 @@ class SnippetFeatureDataset(BaseActionDataset):
 
     def _data_info(self, record: VideoRecord) -> dict:
         num_snippets = self.store.shape(record.name)[0]
-        info = video_info(record, num_snippets, self.timeline, self.role)
-        if self._classes:
-            number_annotations(info.get('annotations', ()), self._classes)
         return {
-            **info,
+            **video_info(record, num_snippets, self.timeline, self.role, self._classes),
             'feature_path': self.store.path(record.name),
         }
 

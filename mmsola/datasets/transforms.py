@@ -102,6 +102,8 @@ class LoadSnippetClips(BaseTransform):
 class PackSnippetInputs(PackLocalizationInputs):
     """MMAction2's PackLocalizationInputs for ``(T, C)`` sequences: models take ``(C, T)``.
 
+    Frames of snippets, which have more axes, stay as they are.
+
     With ``window_sec``, where that is a window of the video, goes ``covered_sec``, so that a
     localizer knows where the video ends.
 
@@ -120,7 +122,10 @@ class PackSnippetInputs(PackLocalizationInputs):
                 f'{type(self).__name__}: {results.get("video_name", "a video")}: a different '
                 f'number of each: {lengths}; leave out of keys what the model does not ask for.'
             )
-        sequence = torch.from_numpy(np.ascontiguousarray(results['raw_feature'].T))
+        sequence = results['raw_feature']
+        if sequence.ndim == 2:
+            sequence = sequence.T
+        sequence = torch.from_numpy(np.ascontiguousarray(sequence))
         packed = super().transform({**results, 'raw_feature': sequence})
         covered_sec = results.get('covered_sec')
         if packed['data_samples'].metainfo.get('window_sec', covered_sec) != covered_sec:

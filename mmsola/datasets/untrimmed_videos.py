@@ -11,6 +11,8 @@ from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
 
 from mmsola.datasets.annotations import VideoRecord, load_annotations
+from mmsola.datasets.class_names import ClassChoice, number_annotations, unused_classes
+from mmsola.datasets.point_transforms import GenerateGridSegments
 from mmsola.datasets.timeline import SnippetTimeline, TimelineError
 
 NAMED = 5  # videos that a message names before it only counts
@@ -53,15 +55,52 @@ def read_records(
     return list(annotations.records)
 
 
+def with_classes(
+    records: Sequence[VideoRecord],
+    choice: ClassChoice,
+    pipeline: Sequence[object],
+    ann_file: str,
+    data_root: str | None,
+    metainfo: dict,
+) -> tuple[list[VideoRecord], tuple[str, ...]]:
+    """The records without ignored classes, and the classes in order, which go to ``metainfo``.
+
+    There are none where neither the choice nor ``GenerateGridSegments`` in the pipeline asks for
+    them.
+
+    Raises:
+        AnnotationError: As ``ClassChoice.names``.
+    """
+    kept, num_ignored = choice.without_ignored(records)
+    if num_ignored:
+        leave_out(metainfo, num_ignored, 'segments of ignored classes')
+        ignored = ', '.join(map(repr, choice.ignored))
+        say(f'{ann_file}: {num_ignored} segments of {ignored} are left out.')
+    names: tuple[str, ...] = ()
+    if choice.is_made or any(isinstance(step, GenerateGridSegments) for step in pipeline):
+        names = choice.names(kept, ann_file, data_root)
+    if names:
+        unused = () if choice.class_agnostic else unused_classes(kept, names)
+        metainfo.update(
+            classes=names, classes_given=choice.given is not None, unused_classes=unused
+        )
+    return kept, names
+
+
 def video_info(
-    record: VideoRecord, num_snippets: int, timeline: SnippetTimeline, role: str | None = None
+    record: VideoRecord,
+    num_snippets: int,
+    timeline: SnippetTimeline,
+    role: str | None = None,
+    classes: Sequence[str] = (),
 ) -> dict:
     """A video's entry in a data set, what pipelines and localizers read of it.
 
     Keys: ``video_name``, ``num_snippets``, ``record``, ``role``, ``group``, ``window_strides`` (of
-    one snippet); ``annotations`` if it was annotated; ``snippet_centres_sec`` ``(T,)``,
-    ``snippet_span_sec`` and ``covered_sec`` if its timeline is known; ``duration_second``,
-    ``duration_frame`` and ``feature_frame`` if its duration is.
+    one snippet); ``annotations`` if it was annotated, each with its ``class_index`` if there are
+    ``classes``; ``snippet_centres_sec`` ``(T,)``, ``snippet_span_sec`` and ``covered_sec`` if its
+    timeline is known; ``duration_second``, ``duration_frame`` and ``feature_frame`` if its duration
+    is.
 
     Raises:
         TimelineError: With a ``role``, where the snippets lie in time is not known.
@@ -79,6 +118,8 @@ def video_info(
             {'segment': [segment.start_sec, segment.end_sec], 'label': segment.label}
             for segment in record.segments
         ]
+        if classes:
+            number_annotations(info['annotations'], classes)
     # only a probe needs times: where there is none, a data set without fps is no error
     with nullcontext() if role else suppress(TimelineError):
         info['snippet_centres_sec'] = timeline.centres_sec(num_snippets, record)

@@ -13,7 +13,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
 from mmsola.datasets.class_names import nearest_names
 from mmsola.datasets.untrimmed_videos import named
-from mmsola.engine.unwrap import unwrapped_model
+from mmsola.engine.unwrap import one_stage_localizer
 from mmsola.models.heads.point_head import PointHead
 from mmsola.models.localizers import OneStageLocalizer
 
@@ -35,7 +35,7 @@ class ClassNamesHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Before the first step."""
-        model = _localizer(runner)
+        model = one_stage_localizer(runner)
         if model is None:
             return
         metainfo = runner.train_dataloader.dataset.metainfo
@@ -47,19 +47,19 @@ class ClassNamesHook(Hook):
 
     def before_val(self, runner: Runner) -> None:
         """Where nothing is trained."""
-        model = _localizer(runner)
+        model = one_stage_localizer(runner)
         if model is not None:
             self._check(model, runner.val_dataloader.dataset.metainfo, 'the validation data')
 
     def before_test(self, runner: Runner) -> None:
         """Before the first video."""
-        model = _localizer(runner)
+        model = one_stage_localizer(runner)
         if model is not None:
             self._check(model, runner.test_dataloader.dataset.metainfo, 'the test data')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """A training that only begins from these weights may have other classes."""
-        model = _localizer(runner)
+        model = one_stage_localizer(runner)
         is_training = isinstance(runner._train_loop, BaseLoop)
         if model is None or (is_training and not runner._resume):
             return
@@ -71,7 +71,7 @@ class ClassNamesHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """As a plain list, which any reader of checkpoints understands."""
-        model = _localizer(runner)
+        model = one_stage_localizer(runner)
         if model is not None and model.class_names is not None:
             meta = checkpoint.setdefault('meta', {})
             meta['dataset_meta'] = {
@@ -96,11 +96,6 @@ class ClassNamesHook(Hook):
             )
         if metainfo.get('classes_given'):
             _agree(model, names, source)
-
-
-def _localizer(runner: Runner) -> OneStageLocalizer | None:
-    model = unwrapped_model(runner)
-    return model if isinstance(model, OneStageLocalizer) else None
 
 
 def _classes(metainfo: Mapping[str, Any]) -> tuple[str, ...]:

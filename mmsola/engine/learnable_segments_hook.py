@@ -14,10 +14,11 @@ from mmengine.runner import Runner
 from mmsola.datasets import (
     GenerateGridSegments,
     ResizeSnippets,
+    SnippetClipDataset,
     SnippetFeatureDataset,
     TruncateSnippets,
 )
-from mmsola.engine.unwrap import unwrapped_model
+from mmsola.engine.unwrap import one_stage_localizer
 from mmsola.models.localizers import OneStageLocalizer
 from mmsola.models.points.center_assigner import CenterAssigner, distances_to_ends
 from mmsola.models.points.pyramid_points import pyramid_points
@@ -38,10 +39,8 @@ class LearnableSegmentsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Of whole videos; a cut may still take a segment's middle away."""
-        model, dataset = unwrapped_model(runner), runner.train_dataloader.dataset
-        if not isinstance(model, OneStageLocalizer) or not isinstance(
-            dataset, SnippetFeatureDataset
-        ):
+        model, dataset = one_stage_localizer(runner), runner.train_dataloader.dataset
+        if model is None or not isinstance(dataset, (SnippetFeatureDataset, SnippetClipDataset)):
             return
         steps = dataset.pipeline.transforms
         to_grid = next((s for s in steps if isinstance(s, GenerateGridSegments)), None)
