@@ -10,5 +10,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-8, begin=0, end=2, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=1e-8, begin=2, end=20, convert_to_iter_based=True),
 ]
-custom_hooks = [dict(type='EMAHook', momentum=0.05)]
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))

@@ -5,9 +5,3 @@ model = dict(feat_dim=64, num_classes=8, channels=64, max_snippets=256)
 train_dataloader = dict(batch_size=8, dataset=_base_.training)
 val_dataloader = dict(dataset=_base_.validation)
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=30, val_interval=10)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-8, begin=0, end=2, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=1e-8, begin=2, end=30, convert_to_iter_based=True),
-]
-custom_hooks = [dict(type='EMAHook', momentum=0.05)]

@@ -33,7 +33,7 @@ class TriDet(SnippetNeckMixin, OneStageLocalizer):
         'test_cfg': {
             'score_threshold': 0.001,
             'top_k': 2000,
-            'min_length': 0.0,
+            'min_length': -1.0,  # segments of no length as well
             'per_level': False,
             'nms': {'sigma': 0.5, 'min_score': 0.001, 'max_segments': 2000},
         },
