@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
+import cv2
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from mmsola.apis import inference
+from mmsola.apis.inference import LocalizationInferencer, _Source
 from mmsola.datasets.videos.video import Video, VideoError
 from mmsola.evaluation.detection_map import LabelledSegments
 from mmsola.visualization import timeline_video
 from mmsola.visualization.actionness import actionness
-from mmsola.visualization.class_colours import class_colours
-from mmsola.visualization.lettering import drawable
+from mmsola.visualization.class_colours import NEUTRAL, class_colours
+from mmsola.visualization.lanes import lanes_of
+from mmsola.visualization.lettering import drawable, shortened
 from mmsola.visualization.thumbnails import thumbnails_of
 from mmsola.visualization.time_axis import time_marks
 from mmsola.visualization.timeline_video import write_timeline_video
@@ -194,18 +199,147 @@ def test_what_cannot_be_drawn_is_refused():
         draw_video_timeline('v', 10.0, TRUTH)
 
 
-@pytest.mark.parametrize('count', [1, 10, 11, 20, 30, 200])
-def test_every_class_has_a_colour_of_its_own(count):
+# --- classes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('count', [0, 1, 10, 11, 30, 157, 400])
+def test_every_class_has_a_colour_of_its_own_in_whatever_order(count):
     labels = [str(i) for i in range(count)]
     colours = class_colours([*labels, *labels])
-    assert list(colours) == labels
-    assert len({to_rgb(colour) for colour in colours.values()}) == count
+    assert set(colours) == {*labels, 'action'}
+    assert len({to_rgb(colour) for colour in colours.values()}) == count + 1
+    assert class_colours(labels[::-1]) == class_colours(['', *labels, 'action']) == colours
+    assert colours['action'] == NEUTRAL
+
+
+def test_ten_classes_can_be_told_apart_without_red_or_green():
+    """By their difference in CIELAB as someone sees them who lacks one kind of cones."""
+    ten = np.array([class_colours(map(str, range(10)))[str(i)] for i in range(10)])
+    # of Machado, Oliveira and Fernandes (2009), at full severity
+    without_red = [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
+    without_green = [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
+    for seen in (np.eye(3), np.array(without_red), np.array(without_green)):
+        linear = ((ten + 0.055) / 1.055) ** 2.4 @ seen.T
+        srgb = 1.055 * linear.clip(0, 1) ** (1 / 2.4) - 0.055
+        lab = cv2.cvtColor(srgb.clip(0, 1).astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0]
+        distance = np.linalg.norm(lab[:, None] - lab, axis=-1)[np.triu_indices(10, 1)]
+        assert distance.min() > 12
+
+
+def test_picture_and_film_of_a_run_have_one_colour_for_a_class(make_video, tmp_path, monkeypatch):
+    """Whatever its videos show, and however much of it is drawn."""
+    labels = set()
+
+    def draw_label(text, colour):
+        labels.add((text.split()[0], colour))
+        return picture(40, 22)
+
+    monkeypatch.setattr(timeline_video, '_draw_label', draw_label)
+    figures = []
+    monkeypatch.setattr(
+        inference,
+        'draw_video_timeline',
+        lambda *args, **kwargs: figures.append(draw_video_timeline(*args, **kwargs)) or figures[-1],
+    )
+    inferencer = object.__new__(LocalizationInferencer)
+    inferencer.model = SimpleNamespace(class_names=('sit', 'dive'))
+    inferencer._class_names = None
+    paths = [make_video(name='a.mp4'), make_video(name='b.mp4')]
+    sources = [_Source(p.stem, p, 4.0, None, frozenset(['jump', 'aim'])) for p in paths]
+    found = {
+        'a': LabelledSegments(np.array([[0.0, 1.0]]), ['sit'], np.ones(1)),
+        'b': LabelledSegments(np.array([[0.0, 1.0]] * 3), ['jump', 'sit', 'new'], np.ones(3)),
+    }
+    out = str(tmp_path / 'out')
+    inferencer.visualize(sources, found, vid_out_dir=out, video_out=True, top_k=2)
+    expected = class_colours(['sit', 'dive', 'jump', 'aim', 'new'])
+    assert labels == {(name, expected[name]) for name in ('sit', 'jump', 'new')}
+    for figure, shown in zip(figures, (['sit'], ['jump', 'sit'])):
+        panel = panels(figure)['found']
+        assert names(panel) == shown
+        colours = [bar[0].get_facecolor()[:3] for bar in panel.containers]
+        assert colours == [expected[name] for name in shown]
+
+
+def test_colours_do_not_depend_on_how_many_segments_are_drawn():
+    def colour_of_best(top_k):
+        panel = panels(draw_video_timeline('v', 10.0, FOUND, top_k=top_k))['found']
+        return panel.containers[0][0].get_facecolor()
+
+    assert colour_of_best(1) == colour_of_best(3)
+
+
+def test_a_class_that_does_not_appear_takes_no_room():
+    def left_edge(**more):
+        return draw_video_timeline('v', 10.0, FOUND, TRUTH, **more).axes[0].bbox.x0
+
+    assert left_edge(classes=['a class of a long name', 'jump']) == left_edge()
+
+
+# --- lanes ----------------------------------------------------------------------------------------
+
+
+def crowd(count=60, num_classes=12):
+    rng = np.random.default_rng(0)
+    segments = np.sort(rng.uniform(0, 30, (count, 2)), axis=1)
+    return LabelledSegments(segments, [f'c{i % num_classes}' for i in range(count)])
+
+
+def test_lanes_hold_every_segment_once_and_none_over_another():
+    lanes = lanes_of(crowd(), max_lanes=100)
+    held = sorted((lane.label, *span) for lane in lanes for span in lane.spans)
+    assert held == sorted((label, *row) for label, row in zip(crowd().labels, crowd().segments))
+    assert not any(lane.num_merged for lane in lanes)
+    for lane in lanes:
+        assert all(end <= start for (_, end), (start, _) in zip(lane.spans, lane.spans[1:]))
+    # lanes of one class are neighbours
+    labels = [lane.label for lane in lanes]
+    assert labels == [label for one in dict.fromkeys(labels) for label in labels if label == one]
+
+
+def test_segments_that_touch_share_a_lane():
+    touching = LabelledSegments(np.array([[0.0, 1.0005], [1.0, 2.0]]), ['a', 'a'])
+    assert len(lanes_of(touching, 5)) == 1
+
+
+def test_lanes_beyond_the_cap_are_merged_into_the_time_they_cover():
+    last = lanes_of(crowd(), 100)[-1].label
+    lanes = lanes_of(crowd(), max_lanes=8, first=[last])
+    assert len(lanes) == 8 and last in [lane.label for lane in lanes]
+    *own, rest = lanes
+    assert rest.num_merged == 60 - sum(len(lane.spans) for lane in own)
+    drawn = {span for lane in own for span in lane.spans}
+    at_sec = np.linspace(0, 30, 997)
+    left_out = [span for span in map(tuple, crowd().segments.tolist()) if span not in drawn]
+    for t in at_sec:
+        inside = [start <= t <= end for start, end in rest.spans]
+        assert any(inside) == any(start <= t <= end for start, end in left_out)
+        assert sum(inside) <= 1
+
+
+def test_the_picture_says_how_many_segments_have_no_lane():
+    panel = panels(draw_video_timeline('v', 30.0, NOTHING, crowd(), max_lanes=8))['annotated']
+    num_merged = lanes_of(crowd(), 8)[-1].num_merged
+    assert len(names(panel)) == 8 and names(panel)[-1] == f'{num_merged} more segments'
+    assert panel.containers[-1][0].get_facecolor()[:3] == NEUTRAL
+
+
+# --- names ----------------------------------------------------------------------------------------
 
 
 def test_letters_that_no_font_has_become_boxes():
     assert drawable('saut à la perche') == 'saut à la perche'
     assert drawable('\U000e0fff\nx') == '□ x'
     assert drawable('a long name', max_letters=6) == 'a lon…'
+
+
+def test_long_names_are_cut_where_they_stay_apart():
+    names = ['Clean the knife with water', 'Clean the knife with a towel', 'Cut a thin slice off']
+    cut = shortened([*names, 'Sit'], 16)
+    assert list(cut) == [*names, 'Sit']
+    assert cut['Cut a thin slice off'] == 'Cut a thin slic…' and cut['Sit'] == 'Sit'
+    assert len(set(cut.values())) == 4 and max(map(len, cut.values())) <= 16
+    assert cut['Clean the knife with a towel'].endswith('a towel')
 
 
 @pytest.mark.parametrize(

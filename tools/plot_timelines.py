@@ -1,5 +1,7 @@
 r"""Draw annotated segments against the best proposals of one or several methods.
 
+A class has one colour, in pictures of any videos of the annotation file.
+
 python tools/plot_timelines.py data/demo/annotations.json plain=plain.json SoLa=sola.json \
     --subset validation --out timelines.png
 """
@@ -13,6 +15,7 @@ import mmsola  # noqa: F401
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import load_annotations
 from mmsola.engine.command_line import run
+from mmsola.evaluation.detection_map import LabelledSegments, annotated_segments
 from mmsola.evaluation.submission import read_submission
 from mmsola.files.name_match import match_names
 from mmsola.visualization.timelines import draw_timelines, pick_videos
@@ -38,15 +41,18 @@ def main() -> None:
     for item in args.results:
         name, _, file = item.rpartition('=')
         found = read_submission(file)
-        proposals[name or Path(file).stem] = {
-            video: np.column_stack([entry.segments, entry.scores]) for video, entry in found.items()
-        }
+        proposals[name or Path(file).stem] = found
     records = {
         record.name: record
         for record in load_annotations(
             args.ann_file, subset=args.subset, on_bad_segment='keep'
         ).records
     }
+    # of all subsets and videos, so that a class has its colour in pictures of any
+    everything = load_annotations(args.ann_file, on_bad_segment='drop').records
+    classes = {s.label for record in everything for s in record.segments or ()}
+    for found in proposals.values():
+        classes.update(label for entry in found.values() for label in entry.labels)
     for method, found in proposals.items():
         matched = match_names(found, records)
         proposals[method] = {matched.get(name, name): rows for name, rows in found.items()}
@@ -58,13 +64,16 @@ def main() -> None:
             f'{args.ann_file}: has no video {missing or "that all results know"}; its own are '
             f'called like {list(records)[:3]}.'
         )
-    videos = {}
+    videos, nothing = {}, LabelledSegments(np.zeros((0, 2)), [])
     for name in chosen:
-        segments = np.array([[s.start_sec, s.end_sec] for s in records[name].segments or ()])
-        ends = [found[name][:, 1].max(initial=1.0) for found in proposals.values() if name in found]
+        ends = [
+            found[name].segments[:, 1].max(initial=1.0)
+            for found in proposals.values()
+            if name in found
+        ]
         duration_sec = records[name].duration_sec or float(max(ends))
-        videos[name] = (segments.reshape(-1, 2), duration_sec)
-    figure = draw_timelines(videos, proposals, args.top_k)
+        videos[name] = (annotated_segments(records[name]) or nothing, duration_sec)
+    figure = draw_timelines(videos, proposals, args.top_k, classes)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(args.out) as partial:
         figure.savefig(partial, dpi=130, format='png')

@@ -84,6 +84,7 @@ class _Source:
     path: Path
     duration_sec: float
     truth: LabelledSegments | None  # None where nobody annotated it
+    annotated_classes: frozenset[str] = frozenset()  # of the whole annotation file
 
     @property
     def is_video(self) -> bool:
@@ -231,9 +232,14 @@ class LocalizationInferencer(BaseInferencer):
             name: annotation_entry(paths[name], facts[name], records.get(name), fps, timeline)
             for name in names
         }
+        classes = frozenset(s.label for r in records.values() for s in r.segments or ())
         sources = [
             _Source(
-                name, paths[name], database[name]['duration'], annotated_segments(records.get(name))
+                name,
+                paths[name],
+                database[name]['duration'],
+                annotated_segments(records.get(name)),
+                classes,
             )
             for name in names
         ]
@@ -283,18 +289,21 @@ class LocalizationInferencer(BaseInferencer):
         if video_out and not vid_out_dir:
             raise InferenceError('video_out=True: where to is not said; set vid_out_dir.')
         pictures = []
+        classes = self._classes(inputs, preds)
         for source in inputs if vid_out_dir or return_vis else ():
             thumbnails = thumbnails_of(source.path, 8) if source.is_video else []
             found, duration_sec = preds[source.name], source.duration_sec
             figure = draw_video_timeline(
-                source.name, duration_sec, found, source.truth, thumbnails, top_k
+                source.name, duration_sec, found, source.truth, thumbnails, top_k, classes=classes
             )
             out = Path(vid_out_dir) / source.name
             if vid_out_dir:
                 with replacing(f'{out}.png') as partial:
                     figure.savefig(partial, dpi=130, format='png')
             if video_out and source.is_video:
-                write_timeline_video(f'{out}.mp4', source.path, found, source.truth)
+                write_timeline_video(
+                    f'{out}.mp4', source.path, found, source.truth, classes=classes
+                )
             if return_vis:
                 pictures.append(figure_to_rgb(figure))
         return pictures
@@ -324,6 +333,13 @@ class LocalizationInferencer(BaseInferencer):
         if print_result:
             print(json.dumps(predictions, indent=2, ensure_ascii=False))
         return {'predictions': predictions, 'visualization': visualization}
+
+    def _classes(self, inputs: list[_Source], preds: dict[str, LabelledSegments]) -> list[str]:
+        """All that may stand in a picture, so that a class has one colour in all of them."""
+        classes = set(self._class_names or getattr(self.model, 'class_names', None) or ())
+        for source in inputs:
+            classes.update(source.annotated_classes, preds[source.name].labels)
+        return sorted(classes)
 
     def _init_model(self, cfg: Any, weights: str | None, device: str = 'cpu') -> nn.Module:
         """The localizer with the weights of its checkpoint, all of them."""

@@ -1,23 +1,46 @@
-"""A colour for every class of a picture."""
+"""A colour for every class, the same in all pictures of one list of classes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-from matplotlib import colormaps
+from matplotlib.colors import to_rgb
+
+from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
 
 Colour = tuple[float, float, float]
 
+# What has no class, or is of several.
+NEUTRAL: Colour = (0.25, 0.25, 0.25)
 
-def class_colours(labels: Iterable[str]) -> dict[str, Colour]:
-    """One colour a class, in the order in which the classes come; repeated labels share theirs."""
-    classes = list(dict.fromkeys(labels))
-    if len(classes) <= 10:
-        shades = colormaps['tab10'](range(len(classes)))
-    elif len(classes) <= 20:
-        shades = colormaps['tab20'](range(len(classes)))
-    else:
-        # the ends of the scale are nearly black
-        shades = colormaps['turbo'](np.linspace(0.06, 0.94, len(classes)))
-    return {label: (float(r), float(g), float(b)) for label, (r, g, b, _) in zip(classes, shades)}
+# The ten colours of M. Petroff, "Accessible Color Sequences for Data Visualization" (2021), which
+# colour-blind people can tell apart; the two greys last, as they are the nearest to neutral.
+_PALETTE = (
+    '#3f90da', '#ffa90e', '#bd1f01', '#832db6', '#92dadd', '#e76300', '#a96b59', '#b9ac70',
+    '#94a4a2', '#717581',
+)  # fmt: skip
+
+
+def class_colours(classes: Iterable[str]) -> dict[str, Colour]:
+    """One colour a class, by its place among the sorted names; what has no class is neutral.
+
+    So pictures of the same classes agree, in whatever order these are found. The eleventh class and
+    further ones have darker and lighter shades of the first ten: colours for hundreds of classes
+    are all different, but not all easy to tell apart, so that names have to stand beside them.
+    """
+    names = sorted({*classes} - {CLASS_AGNOSTIC_LABEL, ''})
+    colours = {name: _shade(*divmod(i, len(_PALETTE))) for i, name in enumerate(names)}
+    return {**colours, CLASS_AGNOSTIC_LABEL: NEUTRAL}
+
+
+def _shade(turn: int, i: int) -> Colour:
+    """A colour of the palette, in further turns mixed with black or, every other turn, white."""
+    added = 1.0 - turn % 2
+    share = 0.8 * _halving((turn + 1) // 2)
+    red, green, blue = (part + share * (added - part) for part in to_rgb(_PALETTE[i]))
+    return red, green, blue
+
+
+def _halving(k: int) -> float:
+    """0, 1/2, 1/4, 3/4, 1/8, 5/8, ...: ever finer steps between 0 and 1."""
+    return int(f'{k:b}'[::-1], 2) / 2 ** k.bit_length()

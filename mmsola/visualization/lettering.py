@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 
 from matplotlib import font_manager
@@ -32,6 +34,31 @@ def drawable(text: str, max_letters: int = 1000) -> str:
     if len(line) > max_letters:
         line = line[: max_letters - 1].rstrip() + '…'
     return ''.join(letter if ord(letter) in _glyphs() else _NO_GLYPH for letter in line)
+
+
+def shortened(names: Iterable[str], max_letters: int) -> dict[str, str]:
+    """Each name as it is drawn, at most ``max_letters`` long.
+
+    The end of a long name is cut off; where two names would look the same, their middle is.
+    """
+    cut = {name: drawable(name, max_letters) for name in names}
+    count = Counter(cut.values())
+    return {
+        name: text if count[text] == 1 else _without_middle(drawable(name), max_letters)
+        for name, text in cut.items()
+    }
+
+
+def letters() -> dict:
+    """How matplotlib is to write names: any script, and a $ is a $."""
+    return {'family': font_families(), 'parse_math': False}
+
+
+def _without_middle(text: str, max_letters: int) -> str:
+    if len(text) <= max_letters:
+        return text
+    end = (max_letters - 1) // 2
+    return f'{text[: max_letters - 1 - end].rstrip()}…{text[len(text) - end :].lstrip()}'
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -17,12 +17,13 @@ from mmsola.atomic import replacing
 from mmsola.datasets.videos.video import Video
 from mmsola.evaluation.detection_map import LabelledSegments
 from mmsola.visualization.class_colours import Colour
-from mmsola.visualization.lettering import drawable, font_families
+from mmsola.visualization.lettering import drawable, letters
 from mmsola.visualization.tsm import figure_to_rgb
 from mmsola.visualization.video_timeline import best_found, draw_video_timeline, timeline_colours
 
 MAX_FPS = 30.0
 MIN_WIDTH, MAX_SIDE = 480, 1280  # pixels
+MAX_LANES = 10  # of annotated segments, which would be taller than the picture
 
 _DPI = 100
 _CURSOR_COLOUR = (214, 39, 40)
@@ -37,6 +38,7 @@ def write_timeline_video(
     found: LabelledSegments,
     truth: LabelledSegments | None = None,
     top_k: int = 5,
+    classes: Iterable[str] = (),
 ) -> None:
     """Write an mp4 of the video's pictures, without sound, above the timeline of its segments.
 
@@ -50,6 +52,7 @@ def write_timeline_video(
         found: Segments in seconds with scores, in any order.
         truth: Annotated segments; None where they are not known.
         top_k: Found segments shown, the best ones.
+        classes: All classes of the localizer and the annotations, as of ``draw_video_timeline``.
 
     Raises:
         VideoError: The video cannot be decoded.
@@ -59,8 +62,9 @@ def write_timeline_video(
     if Path(out).exists() and Path(out).samefile(video.path):
         raise ValueError(f'{out}: is the video itself; expected another file to write to.')
     width, height = _picture_size(next(video.frames([0])))
-    strip = _Strip(video.duration_sec, found, truth, top_k, max(width, MIN_WIDTH))
-    labels = _Labels(best_found(found, top_k), truth)
+    classes = list(classes)
+    strip = _Strip(video.duration_sec, found, truth, top_k, max(width, MIN_WIDTH), classes)
+    labels = _Labels(best_found(found, top_k), timeline_colours(found, truth, classes))
     every = max(1, ceil(video.fps / MAX_FPS - 1e-3))  # a rate measured as 30.0003 is 30
     indices = np.arange(0, video.num_frames, every)
 
@@ -88,9 +92,10 @@ class _Strip:
         truth: LabelledSegments | None,
         top_k: int,
         width: int,
+        classes: Iterable[str],
     ) -> None:
         figure = draw_video_timeline(
-            '', duration_sec, found, truth, top_k=top_k, width_inches=width / _DPI
+            '', duration_sec, found, truth, (), top_k, width / _DPI, classes, MAX_LANES
         )
         figure.set_dpi(_DPI)
         drawn = figure_to_rgb(figure)[:, :width]
@@ -114,8 +119,7 @@ class _Strip:
 class _Labels:
     """The names of found segments, each drawn once, to be put on pictures while they last."""
 
-    def __init__(self, best: LabelledSegments, truth: LabelledSegments | None) -> None:
-        colours = timeline_colours(best, truth)
+    def __init__(self, best: LabelledSegments, colours: Mapping[str, Colour]) -> None:
         self._segments = best.segments
         self._drawn = [
             _draw_label(f'{drawable(label, 40)}  {score:.2f}', colours[label])
@@ -139,7 +143,7 @@ def _draw_label(text: str, colour: Colour) -> np.ndarray:
     FigureCanvasAgg(figure)
     drawn = figure.text(
         0.5, 0.47, text, ha='center', va='center', size=9, weight='bold',
-        color='black' if is_light else 'white', family=font_families(), parse_math=False,
+        color='black' if is_light else 'white', **letters(),
     )  # fmt: skip
     width = drawn.get_window_extent().width + 12
     figure.set_size_inches(width / _DPI, _LABEL_PIXELS / _DPI)

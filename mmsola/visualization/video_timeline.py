@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,8 +14,11 @@ from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
 from mmsola.evaluation.detection_map import LabelledSegments
 from mmsola.visualization.actionness import actionness
 from mmsola.visualization.class_colours import Colour, class_colours
-from mmsola.visualization.lettering import drawable, font_families
+from mmsola.visualization.lanes import Lane, lanes_of
+from mmsola.visualization.lettering import drawable, letters, shortened
 from mmsola.visualization.time_axis import time_marks
+
+MOST_OPAQUE = 0.85  # annotated segments, and the best one found
 
 # inches
 _LANE = 0.21
@@ -41,12 +44,14 @@ def draw_video_timeline(
     thumbnails: Sequence[tuple[float, np.ndarray]] = (),
     top_k: int = 10,
     width_inches: float = 10.0,
+    classes: Iterable[str] = (),
+    max_lanes: int = 20,
 ) -> Figure:
     """Pictures of the video, its annotated segments, the best found ones, and their actionness.
 
-    Annotated segments have a lane a class, found ones a row each, from the best score down, the
-    more opaque the better. A class has one colour all over the picture. All rows are panels of one
-    time axis.
+    Annotated segments have a lane a class, several where those of one class overlap; found ones a
+    row each, from the best score down, the more opaque the better. A class has one colour all over
+    the picture. All rows are panels of one time axis.
 
     Args:
         name: Written above all; nothing if empty.
@@ -56,6 +61,10 @@ def draw_video_timeline(
         thumbnails: Times in seconds with pictures ``(H, W, 3)``, as of ``thumbnails_of``.
         top_k: Found segments shown, the best ones. The actionness is that of all.
         width_inches: Of the figure; its height follows from what there is to show.
+        classes: All classes of the localizer and the annotations. Pictures of videos that show
+            different ones of them agree on their colours.
+        max_lanes: Lanes of annotated segments; of more, the last one holds all that is left, and
+            says so.
 
     Raises:
         ValueError: The duration is no time, or what was found has no scores.
@@ -65,11 +74,12 @@ def draw_video_timeline(
     figure = Figure(figsize=(width_inches, 1.0))
     FigureCanvasAgg(figure)
     best = best_found(found, top_k)
-    lanes = _lanes(truth)
-    colours = timeline_colours(best, truth)
-    max_letters = 8 + int(2 * width_inches)
-    names = {label: drawable(label, max_letters) for label in colours}
-    left = 2 * _EDGE + _widest_inches(figure, [*names.values(), '0.00'])
+    lanes = [] if truth is None else lanes_of(truth, max_lanes, best.labels)
+    colours = timeline_colours(found, truth, classes)
+    shown_classes = dict.fromkeys([*(lane.label for lane in lanes), *best.labels])
+    names = shortened(shown_classes, 8 + int(2 * width_inches))
+    lane_names = [_name_of(lane, names) for lane in lanes]
+    left = 2 * _EDGE + _widest_inches(figure, [*names.values(), *lane_names, '0.00'])
     width = width_inches - left - _SCORES
 
     rows: list[Row] = []
@@ -77,7 +87,7 @@ def draw_video_timeline(
         row = _thumbnail_inches(thumbnails, width)
         rows.append(('', row, partial(_draw_thumbnails, thumbnails, duration_sec * row / width)))
     if truth is not None:
-        truth_drawn = partial(_draw_truth, lanes, colours, names)
+        truth_drawn = partial(_draw_truth, lanes, colours, lane_names)
         rows.append(('annotated', _LANE * max(len(lanes), 1), truth_drawn))
     found_drawn = partial(_draw_found, best, colours, names)
     shown = f'found: best {len(best.labels)} of {len(found.labels)}'
@@ -92,7 +102,7 @@ def draw_video_timeline(
     if name:
         place = (left / width_inches, 1 - _EDGE / figure.get_figheight())
         title = drawable(name, int(8 * width))
-        figure.text(*place, title, va='top', size=11, weight='bold', **_letters())
+        figure.text(*place, title, va='top', size=11, weight='bold', **letters())
     return figure
 
 
@@ -112,9 +122,11 @@ def best_found(found: LabelledSegments, top_k: int) -> LabelledSegments:
     )
 
 
-def timeline_colours(best: LabelledSegments, truth: LabelledSegments | None) -> dict[str, Colour]:
-    """The colour of every class in the picture."""
-    return class_colours([*_lanes(truth), *best.labels])
+def timeline_colours(
+    found: LabelledSegments, truth: LabelledSegments | None, classes: Iterable[str] = ()
+) -> dict[str, Colour]:
+    """The colour of every class: of ``classes``, and of others that are found or annotated."""
+    return class_colours([*classes, *found.labels, *(() if truth is None else truth.labels)])
 
 
 def _stack(
@@ -141,29 +153,17 @@ def _stack(
         above += row + _EDGE
 
 
-def _lanes(truth: LabelledSegments | None) -> dict[str, list[tuple[float, float]]]:
-    """Segments of each class; the class that begins first comes first."""
-    lanes: dict[str, list[tuple[float, float]]] = {}
-    if truth is not None:
-        segments = np.reshape(truth.segments, (-1, 2))
-        for i in np.argsort(segments[:, 0], kind='stable'):
-            start_sec, end_sec = segments[i].tolist()
-            lanes.setdefault(truth.labels[i] or CLASS_AGNOSTIC_LABEL, []).append(
-                (start_sec, end_sec)
-            )
-    return lanes
+def _name_of(lane: Lane, names: Mapping[str, str]) -> str:
+    return f'{lane.num_merged} more segments' if lane.num_merged else names[lane.label]
 
 
 def _draw_truth(
-    lanes: Mapping[str, Sequence[tuple[float, float]]],
-    colours: Mapping[str, Colour],
-    names: Mapping[str, str],
-    panel: Axes,
+    lanes: Sequence[Lane], colours: Mapping[str, Colour], names: Sequence[str], panel: Axes
 ) -> None:
-    for y, (label, segments) in enumerate(lanes.items()):
-        for start_sec, end_sec in segments:
-            _draw_bar(panel, y, start_sec, end_sec, colours[label], opacity=0.85)
-    _name_rows(panel, [names[label] for label in lanes], 'no action is annotated')
+    for y, lane in enumerate(lanes):
+        for start_sec, end_sec in lane.spans:
+            draw_bar(panel, y, start_sec, end_sec, colours[lane.label])
+    _name_rows(panel, names, 'no action is annotated')
 
 
 def _draw_found(
@@ -171,11 +171,10 @@ def _draw_found(
 ) -> None:
     scores = np.asarray(best.scores)
     top = scores.max(initial=0.0)
-    for y, ((start_sec, end_sec), label, score) in enumerate(
-        zip(best.segments, best.labels, scores)
+    for y, ((start_sec, end_sec), label, score, opacity) in enumerate(
+        zip(best.segments, best.labels, scores, opacities(scores))
     ):
-        opacity = 0.15 + 0.7 * max(score, 0.0) / top if top > 0 else 0.85
-        _draw_bar(panel, y, start_sec, end_sec, colours[label], opacity)
+        draw_bar(panel, y, start_sec, end_sec, colours[label], opacity)
         panel.text(
             1.01, y, f'{score:.2f}' if top >= 0.1 else f'{score:.1e}',
             transform=panel.get_yaxis_transform(), va='center', size=_TEXT_POINTS, color='0.25',
@@ -183,9 +182,23 @@ def _draw_found(
     _name_rows(panel, [names[label] for label in best.labels], 'nothing found')
 
 
-def _draw_bar(
-    panel: Axes, y: float, start_sec: float, end_sec: float, colour: Colour, opacity: float
+def opacities(scores: np.ndarray) -> list[float]:
+    """From 0.35, where a colour can still be told, to that of annotated segments at the best."""
+    top = scores.max(initial=0.0)
+    if top <= 0:
+        return [MOST_OPAQUE] * len(scores)
+    return (0.35 + (MOST_OPAQUE - 0.35) * scores.clip(0) / top).tolist()
+
+
+def draw_bar(
+    panel: Axes,
+    y: float,
+    start_sec: float,
+    end_sec: float,
+    colour: Colour,
+    opacity: float = MOST_OPAQUE,
 ) -> None:
+    """Draw one segment in row ``y``."""
     # the edge tells neighbours apart, and shows a segment that is too short for its area
     dark = tuple(0.75 * part for part in colour)
     panel.barh(
@@ -201,7 +214,7 @@ def _name_rows(panel: Axes, names: Sequence[str], if_none: str) -> None:
             0.5, 0.5, if_none, transform=panel.transAxes, ha='center', va='center',
             size=_TEXT_POINTS, style='italic', color=_GREY,
         )  # fmt: skip
-    panel.set_yticks(range(len(names)), names, **_letters())
+    panel.set_yticks(range(len(names)), names, **letters())
     panel.set_ylim(max(len(names), 1) - 0.5, -0.5)
     panel.grid(axis='y', color='0.93', linewidth=0.8)
 
@@ -251,11 +264,7 @@ def _dress(panel: Axes, heading: str) -> None:
 def _widest_inches(figure: Figure, texts: Sequence[str]) -> float:
     widest = 0.0
     for text in texts:
-        drawn = figure.text(0, 0, text, size=_TEXT_POINTS, **_letters())
+        drawn = figure.text(0, 0, text, size=_TEXT_POINTS, **letters())
         widest = max(widest, drawn.get_window_extent().width / figure.dpi)
         drawn.remove()
     return widest
-
-
-def _letters() -> dict:
-    return {'family': font_families(), 'parse_math': False}
