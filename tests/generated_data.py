@@ -34,7 +34,7 @@ def write_snippet_data(specs: Sequence[dict], random: np.random.Generator) -> No
         store = features.setdefault(root / spec.data_prefix.feature, (spec, {}))[1]
         for i in range(NUM_VIDEOS):
             name = f'{file.stem}_{subset or "all"}_{i}'
-            if name in videos:
+            if name in store:
                 continue
             num_snippets = 100 if (spec.get('feature') or {}).get('format') == 'csv' else 26 + 5 * i
             num_snippets += spec.get('window') or 0
@@ -42,6 +42,8 @@ def write_snippet_data(specs: Sequence[dict], random: np.random.Generator) -> No
             duration_sec = num_snippets * step_sec
             channels = (spec.get('feature') or {}).get('num_channels', 64)
             store[name] = random.random((num_snippets, channels), np.float32)
+            if name in videos and not timeline.get('stride_frames'):
+                continue  # other features of these videos say how long they are
             segments = [[duration_sec * 0.3, duration_sec * 0.6]]
             videos[name] = {
                 'annotations': [{'segment': s, 'label': f'class_{i % 2}'} for s in segments]

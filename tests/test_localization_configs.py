@@ -116,7 +116,7 @@ def load(name):
     cfg = config(name)
     cfg.setdefault('work_dir', f'work_dirs/{name}')
     small = SMALL[cfg.model.type]
-    if cfg.model.get('num_classes') == 1:  # they come from the scores of whole videos
+    if cfg.train_dataloader.dataset.get('class_agnostic'):
         small = {**small, 'num_classes': 1}
     cfg.merge_from_dict(dict(model=small))
     for split in ('train', 'val', 'test'):

@@ -152,6 +152,7 @@ class MaskedAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``(B, C, T)`` to ``(B, C, T / stride)``, zeros where nothing is real."""
         reduced = reduce_mask(mask, self.stride)
+        x = x.contiguous()  # once, for three convolutions
         query, key, value = (
             self._heads(self._convolved(name, x, reduced)) for name in ('query', 'key', 'value')
         )
