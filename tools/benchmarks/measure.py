@@ -110,7 +110,9 @@ def peak_megabytes(function: Callable[[], Any]) -> float:
         function()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
     if not Path('/proc/self/clear_refs').exists():
-        raise SystemExit('memory is measured on Linux only; leave out bmn, neck and scale.')
+        raise SystemExit(
+            'memory is measured on Linux only; leave out bmn, neck, one_stage and scale.'
+        )
     gc.collect()
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak of what was before
     before = psutil.Process().memory_info().rss

@@ -26,6 +26,7 @@ import extraction
 import features
 import localizers
 import measure
+import one_stage
 import pretraining
 import scale
 from mmengine.logging import MMLogger
@@ -41,6 +42,8 @@ ROWS: dict[str, Callable[[int, bool], list[measure.Row]]] = {
     'neck': localizers.neck,
     'others': localizers.others,
     'proposals': localizers.proposals,
+    'one_stage': one_stage.one_stage,
+    'one_stage_neck': one_stage.one_stage_neck,
     'metrics': evaluation.metrics,
     'csv': features.csv,
     'export': features.export,
