@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from warm_processes import unformatted
 
 from mmsola.datasets.generated.demo_data import make_demo_data
 
@@ -44,6 +46,20 @@ def pytest_addoption(parser):
 def mmaction_scope():
     """Resolve names as in a config of MMAction2; what a Runner of another test set is undone."""
     with DefaultScope.overwrite_default_scope('mmaction'):
+        yield
+
+
+def pytest_collection_finish():
+    """What is imported by now is garbage never; each data set of MMEngine looks through it all."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def configs_without_layout():
+    """Valid Python all the same; laying them out takes longer than most trainings here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, 'FormatCode', unformatted)
         yield
 
 

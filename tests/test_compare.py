@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mmengine.config import Config
 from scipy import stats
+from warm_processes import run_tool
 
 from mmsola.engine.seed_runs import SeedRun, SeedRunError
 from mmsola.evaluation.paired import paired_difference
@@ -83,8 +82,7 @@ def test_a_run_of_other_settings_is_refused(tmp_path):
 
 
 def compare(cwd, *arguments):
-    command = [sys.executable, str(ROOT / 'tools' / 'compare.py'), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    return run_tool(cwd, ROOT / 'tools' / 'compare.py', *arguments)
 
 
 @pytest.mark.parametrize(

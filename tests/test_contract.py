@@ -36,6 +36,7 @@ from small_localizers import (
 )
 from torch.testing import assert_close
 from torch.utils.data import Dataset
+from warm_processes import CONTEXT
 
 from mmsola.engine.launch import build_runner
 from mmsola.engine.sync_buffers_hook import SyncBuffersHook
@@ -389,8 +390,11 @@ def free_port():
 
 
 def in_processes(function, world_size, *arguments):
-    torch.multiprocessing.spawn(
-        _join, (function, world_size, free_port(), *arguments), nprocs=world_size
+    torch.multiprocessing.start_processes(
+        _join,
+        (function, world_size, free_port(), *arguments),
+        nprocs=world_size,
+        start_method=CONTEXT.get_start_method(),
     )
 
 

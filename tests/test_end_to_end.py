@@ -396,8 +396,6 @@ def test_models_that_cannot_be_right_are_refused(root, dataset, localizer):
 def cfg(root, monkeypatch, tmp_path):
     """The shipped config over the tiny videos: one epoch of one step, validated."""
     monkeypatch.chdir(tmp_path)
-    # a Runner lays its config out five times, for longer than it trains here
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: str(cfg.to_dict())))
     cfg = Config.fromfile(CONFIG)
     cfg.model.encoder = recognizer().model
     cfg.model.encoder_checkpoint = 'recognizer/epoch_*.pth'

@@ -14,6 +14,7 @@ from mmaction.evaluation.functional.eval_detection import ActivityNetLocalizatio
 from mmaction.registry import METRICS
 from mmaction.structures import ActionDataSample
 from mmengine.logging import MMLogger
+from warm_processes import run_tool
 
 from mmsola.evaluation.average_recall import average_recall
 from mmsola.evaluation.class_scores import ClassScoreError
@@ -537,10 +538,11 @@ def test_ground_truth_of_a_file_equals_that_of_the_samples(tmp_path):
     assert from_file == pytest.approx(measured(truth, found))
 
 
+TOOL = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
+
+
 def printed_by_the_tool(folder, *options):
-    tool = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
-    command = [sys.executable, str(tool), 'out.json', 'anno.json', *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = run_tool(folder, TOOL, 'out.json', 'anno.json', *options)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     return {line[0]: float(line[1]) for line in lines if len(line) == 2 and line[0][0] in 'Acm'}
@@ -614,12 +616,11 @@ def test_a_video_list_is_all_that_counts(options, name, tmp_path):
     }
     (tmp_path / 'anno.json').write_text(json.dumps(entries))
     (tmp_path / 'list.csv').write_text(f'video,subset\n{name},validation\n')
-    tool = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
-    command = [sys.executable, str(tool), 'out.json', 'anno.json', '--video-list', 'list.csv']
-    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
+    arguments = ['out.json', 'anno.json', '--video-list', 'list.csv', *options]
+    done = run_tool(tmp_path, TOOL, *arguments)
     assert '1 videos' in done.stdout, done.stderr
     (tmp_path / 'list.csv').write_text('name\nv_one\n')
-    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
+    done = run_tool(tmp_path, TOOL, *arguments)
     assert done.returncode == 1 and done.stderr.startswith('list.csv: has no column')
 
 
@@ -634,7 +635,6 @@ def test_the_command_line_prints_what_the_metric_says(tmp_path):
         for name, (segments, _) in SCORED.items()
     }
     (tmp_path / 'anno.json').write_text(json.dumps({'database': database}))
-    tool = Path(__file__).parents[1] / 'tools' / 'eval_localization.py'
-    command = [sys.executable, str(tool), 'out.json', 'anno.json', '--subset', 'validation']
+    command = [sys.executable, str(TOOL), 'out.json', 'anno.json', '--subset', 'validation']
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert '2 videos' in done.stdout and 'class_agnostic_AP       100.00' in done.stdout

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from warm_processes import run_tool
 
 from mmsola.datasets.annotations import AnnotationError, Segment, load_annotations
 from mmsola.datasets.tables.csv_annotations import annotate_from_csv, summary_lines
@@ -301,8 +300,7 @@ def test_the_summary_tells_what_is_there_and_what_is_not(write, videos):
 
 
 def run(*args):
-    command = [sys.executable, str(TOOL), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_tool(Path.cwd(), TOOL, *args)
 
 
 def test_the_command_line_writes_all_or_nothing(write, videos, tmp_path):

@@ -1,6 +1,7 @@
 """Whole jobs from the command line: they run, resume, split over processes, and say what is wrong.
 
-Several properties are looked at in each job, since starting one takes most of its time.
+Several properties are looked at in each job, since starting one takes most of its time. Where each
+tool, launcher and kind of job has started once as a person starts it, the others are warm.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pytest
 import torch
 from conftest import DEMO_CONFIG
 from mmengine.config import Config
+from warm_processes import WarmJob
 
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.models.necks import SoLa
@@ -47,7 +49,10 @@ class Killer(Hook):
 class Job:
     """A command line in the folder of the demo data, already running."""
 
-    def __init__(self, folder, *command):
+    def __init__(self, folder, *command, warm=False):
+        if warm:
+            self.process = WarmJob(folder, *command)
+            return
         python = [sys.executable] if str(command[0]).endswith('.py') else []
         path = [str(TOOLS.parent), str(folder), os.environ.get('PYTHONPATH', '')]
         with socket.socket() as free:
@@ -80,14 +85,14 @@ class Job:
 @pytest.fixture(scope='module')
 def start(demo_root):
     """Start a job by the name of its tool."""
-    return lambda tool, *arguments: Job(demo_root, TOOLS / tool, *arguments)
+    return lambda tool, *arguments, warm=False: Job(demo_root, TOOLS / tool, *arguments, warm=warm)
 
 
 @pytest.fixture(scope='module')
 def train(start, tiny_options, demo_root):
     """Start training into a work directory, with these settings and further arguments."""
 
-    def begin(work_dir, *arguments, options=(), processes=None, config=DEMO_CONFIG):
+    def begin(work_dir, *arguments, options=(), processes=None, config=DEMO_CONFIG, warm=False):
         several = processes is not None
         return start(
             'dist_train.sh' if several else 'train.py',
@@ -101,6 +106,7 @@ def train(start, tiny_options, demo_root):
             f'train_cfg.max_epochs={EPOCHS}',
             'train_cfg.val_interval=2',
             *options,
+            warm=warm,
         )
 
     return begin
@@ -199,7 +205,7 @@ def test_killed_jobs_resume_to_the_weights_of_jobs_that_were_not(train, first, d
         assert not (demo_root / name / f'epoch_{EPOCHS}.pth').exists()
         assert (demo_root / name / 'epoch_2.pth').exists()
     jobs = [
-        train(name, '--resume', *arguments, options=options)
+        train(name, '--resume', *arguments, options=options, warm=True)
         for name, (arguments, options) in variants.items()
     ]
     for job in jobs:
@@ -210,7 +216,7 @@ def test_killed_jobs_resume_to_the_weights_of_jobs_that_were_not(train, first, d
     assert [line['step'] for line in lines] == [0, 2, 2, 4]
     assert lines[1]['probe/auc'] == lines[2]['probe/auc']
 
-    straight = train('seed1', '--seed', 1, '--no-validate', options=NO_PICTURES)
+    straight = train('seed1', '--seed', 1, '--no-validate', options=NO_PICTURES, warm=True)
     output = straight.wait()
     assert 'Epoch(val)' not in output and not list((demo_root / 'seed1').glob('best*'))
     # files instead of a bank: batches lie otherwise in memory, where sums may round otherwise
@@ -233,7 +239,7 @@ def test_two_processes_with_half_the_batch_each_learn_what_one_learns(train, fir
 
 
 def test_mixed_precision_learns_nearly_the_same_on_a_cpu(train, first, demo_root):
-    output = train('amp', '--amp', '--no-validate', options=NO_PICTURES).wait()
+    output = train('amp', '--amp', '--no-validate', options=NO_PICTURES, warm=True).wait()
     assert 'bfloat16' in output
     assert 0 < difference(demo_root / 'amp', first[0]) < 0.05
 
@@ -255,10 +261,9 @@ def test_a_checkpoint_that_does_not_fit_ends_the_test_with_solas_message(
 ):
     torch.save({'state_dict': {'backbone.weight': torch.ones(2)}}, demo_root / 'unrelated.pth')
     common = ['--work-dir', 'tested', '--cfg-options', *tiny_options, *NO_PICTURES]
-    wide = start(
-        'test.py', DEMO_CONFIG, first[0] / 'epoch_4.pth', *common, 'model.neck.hidden_channels=5'
-    )
-    unrelated = start('test.py', DEMO_CONFIG, 'unrelated.pth', *common)
+    narrow = 'model.neck.hidden_channels=5'
+    wide = start('test.py', DEMO_CONFIG, first[0] / 'epoch_4.pth', *common, narrow, warm=True)
+    unrelated = start('test.py', DEMO_CONFIG, 'unrelated.pth', *common, warm=True)
     message = wide.wait(None)
     assert 'SoLa: the weights of' in message and 'do not fit' in message
     assert '(8, 8, 5)' in message and '(5, 8, 5)' in message
@@ -269,7 +274,7 @@ def test_a_checkpoint_that_does_not_fit_ends_the_test_with_solas_message(
 def test_a_checkpoints_features_can_be_exported_and_drawn(start, first, tiny_options, demo_root):
     checkpoint = first[0] / f'epoch_{EPOCHS}.pth'
     arguments = [DEMO_CONFIG, checkpoint]
-    npy = start('export_features.py', *arguments, 'npy', '--cfg-options', *tiny_options)
+    npy = start('export_features.py', *arguments, 'npy', '--cfg-options', *tiny_options, warm=True)
     h5 = start(
         'export_features.py', *arguments, 'all.h5', '--format', 'hdf5',
         '--cfg-options', *tiny_options,
@@ -290,7 +295,9 @@ def test_a_checkpoints_features_can_be_exported_and_drawn(start, first, tiny_opt
             'plot_tsm.py', 'data/demo/features/demo_0003.npy', checkpoint, *annotations,
             '--out', 'from_npy.png',
         ),
-        start('plot_tsm.py', 'all.h5', '--video', 'demo_0003', '--out', 'from_h5.png'),
+        start(
+            'plot_tsm.py', 'all.h5', '--video', 'demo_0003', '--out', 'from_h5.png', warm=True
+        ),
     ]  # fmt: skip
     for job, name in zip(drawn, ('from_npy.png', 'from_h5.png')):
         assert f'{name} written' in job.wait()
