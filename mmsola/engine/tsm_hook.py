@@ -12,7 +12,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsola.engine.unwrap import unwrapped_model
-from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
 
 @HOOKS.register_module()
@@ -42,6 +41,9 @@ class TSMVisualizationHook(Hook):
 
     @master_only
     def _draw(self, runner: Runner, dataset, after_title: str) -> None:
+        # here, since matplotlib takes a second that most runs need not spend
+        from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
+
         model = unwrapped_model(runner)
         for index in self._chosen(dataset):
             item = dataset[index]
