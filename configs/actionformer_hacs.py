@@ -1,4 +1,4 @@
-# ActionFormer on HACS Segments, SlowFast features, with OpenTAD's settings: segments of one class,
+# ActionFormer on HACS Segments, SlowFast features, as OpenTAD has it: segments of one class,
 # which get the three best classes of their video from TCANet's classifier.
 # mAP at tIoU 0.5, 0.75, 0.95 and its mean: OpenTAD 56.18 37.97 11.05, 37.71; measured: -
 _base_ = ['_base_/one_stage.py', '_base_/datasets/hacs_slowfast.py']
@@ -9,10 +9,15 @@ model = dict(
     num_classes=1,
     channels=256,
     max_snippets=960,
-    embedding=dict(positions=True, feature_dropout=0.1),
+    embedding=dict(
+        positions=True, feature_dropout=0.1, norm_eps=1e-6, mask_activations=True
+    ),
     backbone=dict(window=[13, 13, 13, 13, 13, -1]),
-    head=dict(init_loss_norm=400, label_smoothing=0.1),
-    test_cfg=dict(nms=dict(sigma=0.75, max_segments=100)),
+    pyramid=dict(norm_eps=1e-6),
+    head=dict(
+        init_loss_norm=400, label_smoothing=0.1, norm_eps=1e-6, mask_activations=True
+    ),
+    test_cfg=dict(per_level=False, min_length=-1, nms=dict(sigma=0.75, max_segments=100)),
 )
 pieces = [
     _base_.training_pipeline[0],

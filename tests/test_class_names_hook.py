@@ -7,11 +7,12 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmaction.registry import HOOKS
+from mmaction.registry import DATASETS, HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
@@ -318,3 +319,27 @@ def test_classes_without_a_training_segment_begin_silent_in_a_fresh_training_alo
     from_checkpoint = run(**settings, load_from=str(tmp_path / 'mine.pth'))
     from_checkpoint.train()
     assert biases(from_checkpoint).tolist() == pytest.approx([1.0, 2.0, 3.0], abs=1e-3)
+    pretrained = dict(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'mine.pth')))
+    from_init_cfg = run(training=classes, model=dict(num_classes=3, **pretrained))
+    from_init_cfg.train()
+    assert biases(from_init_cfg).tolist() == pytest.approx([1.0, 2.0, 3.0], abs=1e-3)
+
+
+def test_a_class_whose_only_video_is_left_out_begins_silent(run):
+    alone = run(training=dict(classes=['jump', 'run'], indices=[1]))
+    alone.train()
+    assert biases(alone).tolist() == pytest.approx([-13.81551, -4.59512], abs=1e-3)
+
+
+def test_parts_of_a_training_with_different_classes_go_together(data, run):
+    parts = [
+        loader(data, 'training', TRAINING, classes=['jump', 'run'], indices=indices)['dataset']
+        for indices in ([0], [1])
+    ]
+    joined = DATASETS.build(dict(type='ConcatDataset', datasets=parts))
+    runner = SimpleNamespace(
+        model=run().model, train_dataloader=SimpleNamespace(dataset=joined), _val_loop=None
+    )
+    HOOKS.build(dict(type='ClassNamesHook')).before_train(runner)
+    assert runner.model.class_names == ('jump', 'run')
+    assert biases(runner).tolist() == pytest.approx([-4.59512, -4.59512], abs=1e-4)

@@ -179,6 +179,16 @@ def test_a_localizer_is_told_the_same_as_with_extracted_features(root, dataset, 
             assert np.array_equal(found[key], expected[key]), key
 
 
+def test_videos_that_nobody_annotated_are_not_trained_on(root, dataset, tmp_path, log_lines):
+    annotations = json.loads((root / 'annotations.json').read_text())
+    del annotations['database']['train_0']['annotations']
+    (tmp_path / 'some.json').write_text(json.dumps(annotations))
+    some = dataset(ann_file=str(tmp_path / 'some.json'))
+    assert [some.get_data_info(i)['video_name'] for i in range(len(some))] == ['train_1']
+    assert any('1 of 2 videos are not annotated and left out' in line for line in log_lines)
+    assert len(dataset(ann_file=str(tmp_path / 'some.json'), test_mode=True)) == 2
+
+
 def test_the_rate_of_the_file_stands_for_one_that_is_not_annotated(root, dataset, tmp_path):
     annotations = json.loads((root / 'annotations.json').read_text())
     for video in annotations['database'].values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import runpy
 import sys
@@ -56,13 +57,29 @@ def test_snippets_of_any_scale_count_the_same():
     np.testing.assert_allclose(video_feature(scaled), video_feature(feature), atol=1e-6)
 
 
-def test_a_class_of_all_videos_is_certain():
-    assert (VideoClassifier().fit([video(i, ('jump',)) for i in range(4)]).scores(
-        videos(9, 3)) == 1).all()  # fmt: skip
+def test_a_class_of_all_videos_is_as_likely_in_each():
+    only = VideoClassifier().fit([video(i, ('jump',)) for i in range(4)])
+    assert only.scores(videos(9, 3)) == pytest.approx(5 / 6)
+    with pytest.raises(ValueError, match='all 2 classes occur in each of the 4 videos'):
+        VideoClassifier().fit([video(i, ('jump', 'wave')) for i in range(4)])
+
+
+def test_videos_that_nobody_annotated_are_no_examples_of_no_class():
+    annotated = videos(0, 20)
+    unknown = [dataclasses.replace(each, labels=None) for each in annotated]
+    test = videos(100, 8)
+    expected = VideoClassifier().fit(annotated).scores(test)
+    found = VideoClassifier().fit([*annotated, *unknown]).scores(test)
+    np.testing.assert_array_equal(found, expected)
+    classes = ('jump', 'wave')
+    others = [dataclasses.replace(each, labels=None) for each in test]
+    both = classification_figures(np.tile(expected, (2, 1)), [*others, *test], classes)
+    assert both == classification_figures(expected, test, classes)
+    assert classification_figures(expected, others, classes) == {}
 
 
 def test_videos_without_labels_teach_nothing():
-    with pytest.raises(ValueError, match='none of 3 videos has a label'):
+    with pytest.raises(ValueError, match='none of 3 videos to learn from has a label'):
         VideoClassifier().fit([video(i, ()) for i in range(3)])
 
 
@@ -118,5 +135,12 @@ def test_the_tool_reads_the_videos_of_a_config(tmp_path, monkeypatch, capsys):
     classify('--regularization-c', '1')
     assert '2 classes, learned from 24 videos' in capsys.readouterr().out
     assert len(ClassScores(str(out)).check([f'video_{i}' for i in range(100, 108)], [])) == 0
+    database['video_100']['annotations'].append({'segment': [12.0, 14.0], 'label': 'fall'})
+    (tmp_path / 'annotations.json').write_text(json.dumps({'database': database}))
+    classify()
+    assert 'never learned, so their scores are 0: fall' in capsys.readouterr().out
+    assert ClassScores(str(out)).classes == {'jump', 'wave', 'fall'}
+    with pytest.raises(SystemExit, match='has ActivityNetDataset'):
+        classify('--cfg-options', 'test_dataloader.dataset.type=ActivityNetDataset')
     with pytest.raises(SystemExit, match='24 videos are both learned from and scored: video_0'):
         classify('--cfg-options', 'test_dataloader.dataset.subset=training')

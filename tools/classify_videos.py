@@ -9,18 +9,22 @@ python tools/test.py configs/bmn_captaincook_pe.py work_dirs/bmn_captaincook_pe/
 """
 
 import argparse
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import mmsola  # noqa: F401  before MMAction2, which it makes work
 
 # isort: split
+import numpy as np
 from mmaction.registry import DATASETS
 from mmaction.utils import register_all_modules
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
 from mmsola.datasets import SnippetFeatureDataset
 from mmsola.datasets.annotations import AnnotationError
+from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.untrimmed_videos import named
 from mmsola.engine.command_line import run
 from mmsola.evaluation.video_classifier import (
@@ -30,6 +34,9 @@ from mmsola.evaluation.video_classifier import (
     video_feature,
     write_class_scores,
 )
+from mmsola.files.name_match import match_names
+
+LOADERS = ('train_dataloader', 'test_dataloader')
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', type=Path, help='json to write')
     parser.add_argument(
         '--regularization-c',
-        type=float,
+        type=positive,
         default=0.01,
         help='inverse strength of the regularization of the logistic regressions; default 0.01',
     )
@@ -55,49 +62,76 @@ def main() -> None:
     register_all_modules()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
-    training = read(args.config, 'train_dataloader', cfg.train_dataloader.dataset)
-    test = read(args.config, 'test_dataloader', cfg.test_dataloader.dataset)
-    twice = sorted({video.name for video in training} & {video.name for video in test})
+    training, test = (read(args.config, cfg, loader) for loader in LOADERS)
+    in_test = {video.name for video in test}
+    matched = match_names({video.name: video for video in training}, in_test)
+    twice = sorted(in_test & {matched.get(video.name, video.name) for video in training})
     if twice:
         raise AnnotationError(
             f'{args.config}: {len(twice)} videos are both learned from and scored: '
             f'{named(twice)}. Give train_dataloader and test_dataloader different subsets.'
         )
-    classifier = VideoClassifier(args.regularization_c).fit(training)
+    try:
+        classifier = VideoClassifier(args.regularization_c).fit(training)
+    except ValueError as error:
+        raise AnnotationError(f'{args.config}: {error}') from error
     scores = classifier.scores(test)
-    write_class_scores(args.out, scores, test, classifier.classes)
-    print(f'{len(classifier.classes)} classes, learned from {len(training)} videos')
-    labels = {label for video in test for label in video.labels}
+    labels = {label for video in test for label in video.labels or ()}
     unknown = sorted(labels - set(classifier.classes))
+    # who measures asks for scores of every annotated class
+    all_scores = np.pad(scores, ((0, 0), (0, len(unknown))))
+    write_class_scores(args.out, all_scores, test, [*classifier.classes, *unknown])
+    print(f'{len(classifier.classes)} classes, learned from {count_annotated(training)}')
     if unknown:
-        print(f'never learned, though some videos to test have them: {named(unknown)}')
-    if labels & set(classifier.classes):
-        figures = classification_figures(scores, test, classifier.classes)
+        print(f'never learned, so their scores are 0: {named(unknown)}')
+    figures = classification_figures(scores, test, classifier.classes)
+    if figures:
         print(
-            f'{len(test)} videos to test: mAP of ranking them by class {figures["mAP"]:.2f} %; '
-            f'the best class occurs in {figures["top1"]:.1f} % of them'
+            f'{count_annotated(test)} to test: mAP of ranking them by class '
+            f'{figures["mAP"]:.2f} %; the best class occurs in {figures["top1"]:.1f} % of them'
         )
     print(f'written: {args.out}')
 
 
-def read(config: str, loader: str, spec: ConfigDict) -> list[LabelledVideo]:
+def read(config: str, cfg: Config, loader: str) -> list[LabelledVideo]:
     """The videos of a loader's data set, one feature each."""
-    dataset = DATASETS.build({**spec, 'pipeline': []})
-    if not isinstance(dataset, SnippetFeatureDataset):
+    spec = cfg.get(loader, {}).get('dataset')
+    kind = spec and DATASETS.get(spec.type)
+    if not (isinstance(kind, type) and issubclass(kind, SnippetFeatureDataset)):
         raise SystemExit(
-            f'{config}: {loader} has the data set {type(dataset).__name__}; expected '
-            'SnippetFeatureDataset, which reads whole videos.'
+            f'{config}: {loader} has {spec.type if spec else "no data set"}\n  expected: a '
+            'SnippetFeatureDataset, which reads whole videos\n  fix: give this tool a config with '
+            'one, such as configs/bmn_captaincook_pe.py'
         )
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    return [
-        LabelledVideo(
-            info['video_name'],
-            video_feature(info['feature_store'].read(info['video_name'])),
-            frozenset(annotation['label'] for annotation in info.get('annotations', ())),
-        )
-        for info in tqdm(infos, desc=loader.removesuffix('_dataloader'), unit='video')
-    ]
+    dataset = DATASETS.build({**spec, 'pipeline': [], 'bank': None})
+    videos = []
+    entries = (dataset.get_data_info(i) for i in range(len(dataset)))
+    for info in tqdm(entries, loader.removesuffix('_dataloader'), len(dataset), unit='video'):
+        name, annotations = info['video_name'], info.get('annotations')
+        feature = video_feature(info['feature_store'].read(name))
+        if not np.isfinite(feature).all():
+            raise FeatureError(
+                f'{info["feature_path"]}: holds NaN or Inf\n  expected: numbers\n  fix: extract '
+                f'the features of {name} again'
+            )
+        labels = None if annotations is None else frozenset(a['label'] for a in annotations)
+        videos.append(LabelledVideo(name, feature, labels))
+    return videos
+
+
+def count_annotated(videos: Sequence[LabelledVideo]) -> str:
+    """How many videos count, and how many do not."""
+    num_annotated = sum(video.labels is not None for video in videos)
+    others = len(videos) - num_annotated
+    return f'{num_annotated} videos' + (f' ({others} are not annotated)' if others else '')
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f'{text} is not above 0')
+    return value
 
 
 if __name__ == '__main__':
-    run(main)
+    run(main, FileNotFoundError)

@@ -163,12 +163,6 @@ def number_annotations(annotations: Sequence[dict[str, Any]], names: Sequence[st
         annotation['class_index'] = 0 if is_agnostic else index[annotation['label']]
 
 
-def unused_classes(records: Sequence[VideoRecord], names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the classes that no segment has."""
-    used = {segment.label for record in records for segment in record.segments or ()}
-    return tuple(name for name in names if name not in used)
-
-
 def nearest_names(name: str, names: Sequence[str]) -> str:
     """Those names that look most like this one, for a message; the first few if none does."""
     lowered = {other.lower(): other for other in names}

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from mmsola.datasets.annotations import VideoRecord
 from mmsola.datasets.class_names import class_choice
+from mmsola.datasets.labelled_records import learnable_records, with_classes
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.untrimmed_videos import (
     leave_out,
@@ -18,7 +19,6 @@ from mmsola.datasets.untrimmed_videos import (
     read_records,
     say,
     video_info,
-    with_classes,
 )
 from mmsola.datasets.videos.snippet_clips import SnippetClips
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
@@ -160,6 +160,9 @@ class SnippetClipDataset(BaseActionDataset):
             self.ann_file,
             self.data_root,
             self._metainfo,
+        )
+        records = learnable_records(
+            records, self.pipeline.transforms, self.test_mode, self.ann_file
         )
         self.clips = SnippetClips(files, self.sampling, self.frame_pipeline, self.fps, self.cache)
         infos, failures = [], []

@@ -15,8 +15,8 @@ from mmsola.datasets.class_names import class_choice
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.stream_store import open_features, streams_of
-from mmsola.datasets.localization_transforms import GenerateSnippetLabels, LoadSnippetProposals
-from mmsola.datasets.point_transforms import GenerateGridSegments
+from mmsola.datasets.labelled_records import learnable_records, with_classes
+from mmsola.datasets.localization_transforms import LoadSnippetProposals
 from mmsola.datasets.timeline import SnippetTimeline
 from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
 from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
@@ -26,7 +26,6 @@ from mmsola.datasets.untrimmed_videos import (
     read_records,
     say,
     video_info,
-    with_classes,
 )
 from mmsola.files.name_match import rules_used
 
@@ -199,21 +198,9 @@ class SnippetFeatureDataset(BaseActionDataset):
             times.record(record, self.store.path(record.name), given)
             for record in self._present(self._with_classes(self._records()))
         ]
+        source = self.ann_file or self.data_prefix['feature']
+        records = learnable_records(records, self.pipeline.transforms, self.test_mode, source)
         unlabelled = [record.name for record in records if record.segments is None]
-        if unlabelled and self._learns_from_segments():
-            records = [record for record in records if record.segments is not None]
-            self._say(
-                f'{len(unlabelled)} of {len(unlabelled) + len(records)} videos are not annotated '
-                f'and left out, since the pipeline makes labels: {named(unlabelled)}. To predict '
-                'for them set test_mode=True.'
-            )
-            if not records:
-                raise AnnotationError(
-                    f'{self.ann_file or self.data_prefix["feature"]}: none of '
-                    f'{len(unlabelled)} videos is annotated, and the pipeline makes labels\n'
-                    '  expected: annotations to learn from\n  fix: choose another ann_file or '
-                    'subset, or set test_mode=True to predict for these videos'
-                )
         if self.role and unlabelled:
             raise AnnotationError(
                 f'{self.ann_file or self.data_prefix["feature"]}: role={self.role!r} is for videos '
@@ -274,12 +261,6 @@ class SnippetFeatureDataset(BaseActionDataset):
                 f'PackSnippetInputs; found {names}. Set bank=None to run this pipeline.'
             )
         return steps[0].window
-
-    def _learns_from_segments(self) -> bool:
-        steps = self.pipeline.transforms
-        return not self.test_mode and any(
-            isinstance(s, (GenerateSnippetLabels, GenerateGridSegments)) for s in steps
-        )
 
     def _find_in_bank(self) -> None:
         if self._bank is not None:

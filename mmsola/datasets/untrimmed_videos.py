@@ -11,8 +11,7 @@ from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
 
 from mmsola.datasets.annotations import VideoRecord, load_annotations
-from mmsola.datasets.class_names import ClassChoice, number_annotations, unused_classes
-from mmsola.datasets.point_transforms import GenerateGridSegments
+from mmsola.datasets.class_names import number_annotations
 from mmsola.datasets.timeline import SnippetTimeline, TimelineError
 
 NAMED = 5  # videos that a message names before it only counts
@@ -53,38 +52,6 @@ def read_records(
                 leave_out(metainfo, len(lines), changed)
             say(f'{ann_file}: {len(lines)} {what}: {named(lines)}')
     return list(annotations.records)
-
-
-def with_classes(
-    records: Sequence[VideoRecord],
-    choice: ClassChoice,
-    pipeline: Sequence[object],
-    ann_file: str,
-    data_root: str | None,
-    metainfo: dict,
-) -> tuple[list[VideoRecord], tuple[str, ...]]:
-    """The records without ignored classes, and the classes in order, which go to ``metainfo``.
-
-    There are none where neither the choice nor ``GenerateGridSegments`` in the pipeline asks for
-    them.
-
-    Raises:
-        AnnotationError: As ``ClassChoice.names``.
-    """
-    kept, num_ignored = choice.without_ignored(records)
-    if num_ignored:
-        leave_out(metainfo, num_ignored, 'segments of ignored classes')
-        ignored = ', '.join(map(repr, choice.ignored))
-        say(f'{ann_file}: {num_ignored} segments of {ignored} are left out.')
-    names: tuple[str, ...] = ()
-    if choice.is_made or any(isinstance(step, GenerateGridSegments) for step in pipeline):
-        names = choice.names(kept, ann_file, data_root)
-    if names:
-        unused = () if choice.class_agnostic else unused_classes(kept, names)
-        metainfo.update(
-            classes=names, classes_given=choice.given is not None, unused_classes=unused
-        )
-    return kept, names
 
 
 def video_info(

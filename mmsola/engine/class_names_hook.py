@@ -23,9 +23,9 @@ class ClassNamesHook(Hook):
     """Name a one-stage localizer's classes as its training data do, and keep to that.
 
     Names come from the training data, or from the checkpoint that is tested or resumed, in whose
-    ``meta`` they stand. Classes of a given list that no training segment has begin with a
-    probability of 1e-6, and are counted. ``build_runner`` adds this hook to every run; other models
-    are left alone.
+    ``meta`` they stand. Classes that no training segment has are counted, and begin with a
+    probability of 1e-6 unless weights were loaded. ``build_runner`` adds this hook to every run;
+    other models are left alone.
 
     Raises:
         ValueError: There are more or fewer classes than the localizer has; the training or the
@@ -38,10 +38,9 @@ class ClassNamesHook(Hook):
         model = one_stage_localizer(runner)
         if model is None:
             return
-        metainfo = runner.train_dataloader.dataset.metainfo
-        _agree(model, _classes(metainfo), 'the training data')
-        if runner.iter == 0 and not runner._load_from:
-            _silence(model, metainfo.get('unused_classes') or ())
+        dataset = runner.train_dataloader.dataset
+        _agree(model, _classes(dataset.metainfo), 'the training data')
+        _silence_unused(model, dataset)
         if isinstance(runner._val_loop, BaseLoop):
             self._check(model, runner.val_dataloader.dataset.metainfo, 'the validation data')
 
@@ -102,14 +101,26 @@ def _classes(metainfo: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(metainfo.get('classes') or ())
 
 
-def _silence(model: OneStageLocalizer, unused: Sequence[str]) -> None:
+def _silence_unused(model: OneStageLocalizer, dataset: Any) -> None:
     """As the published code does for nouns of EPIC-Kitchens that never occur."""
-    if not unused or model.class_names is None or not isinstance(model.head, PointHead):
+    names = model.class_names
+    known = isinstance(model.head, PointHead) and hasattr(dataset, 'get_data_info')
+    if names is None or not known:
         return
-    model.head.silence([model.class_names.index(name) for name in unused])
+    used = {
+        annotation['class_index']
+        for i in range(len(dataset))
+        for annotation in dataset.get_data_info(i).get('annotations', ())
+        if 'class_index' in annotation
+    }
+    unused = [i for i in range(len(names)) if i not in used]
+    if not used or not unused:  # a data set of others may not say
+        return
+    model.head.silence(unused)
     print_log(
-        f'{len(unused)} of {model.num_classes} classes have no segment in training and begin with '
-        f'a probability of 1e-6: {named(unused)}',
+        f'{len(unused)} of {len(names)} classes have no segment in training: '
+        f'{named([names[i] for i in unused])}. In a model without trained weights they begin with '
+        'a probability of 1e-6.',
         'current',
     )
 

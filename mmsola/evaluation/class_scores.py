@@ -49,8 +49,8 @@ class ClassScores:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ClassScoreError(
                 f'{file}: not a file of class scores ({type(error).__name__}: {error}); expected '
-                '{"class": [names], "results": {video: [scores]}}, or {"results": {video: {name: '
-                'score}}}.'
+                '{"class": [names], "results": {video: [scores]}} or {video: [[logits]]}, or '
+                '{"results": {video: {name: score}}} or {video: [{"label", "score"}]}.'
             ) from error
         if not self._videos:
             raise ClassScoreError(f'{file}: holds class scores of no video.')
@@ -98,7 +98,7 @@ class ClassScores:
 
 
 def _by_name(scores: object, names: list[str] | None) -> dict[str, float]:
-    if isinstance(scores, list) and len(scores) == 1 and isinstance(scores[0], list):
+    if isinstance(scores, list) and len(scores) == 1 and isinstance(scores[0], list) and scores[0]:
         scores = softmax(np.array(scores[0], np.float64)).tolist()
     if isinstance(scores, dict):
         pairs = list(scores.items())

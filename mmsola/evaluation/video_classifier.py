@@ -23,12 +23,12 @@ class LabelledVideo:
     Args:
         name: The video.
         feature: ``(C,)``, see :func:`video_feature`.
-        labels: The classes of its segments.
+        labels: The classes of its segments; None where nobody annotated it.
     """
 
     name: str
     feature: np.ndarray
-    labels: frozenset[str]
+    labels: frozenset[str] | None
 
 
 def video_feature(snippets: np.ndarray) -> np.ndarray:
@@ -48,35 +48,49 @@ class VideoClassifier:
         self.regularization_c = regularization_c
         self.classes: tuple[str, ...] = ()
         self._of_class: list[Pipeline | None] = []
+        self._of_every_video = 1.0
 
     def fit(self, videos: Sequence[LabelledVideo]) -> VideoClassifier:
-        """Learn from these videos; their labels, sorted, are the classes.
+        """Learn from the annotated ones of these videos; their labels, sorted, are the classes.
 
         Raises:
-            ValueError: No video has a label.
+            ValueError: No video has a label; or every one has all, so there is nothing to learn.
         """
-        self.classes = tuple(sorted({label for video in videos for label in video.labels}))
+        annotated = [(video, video.labels) for video in videos if video.labels is not None]
+        self.classes = tuple(sorted({label for _, labels in annotated for label in labels}))
         if not self.classes:
             raise ValueError(
-                f'VideoClassifier: none of {len(videos)} videos has a label; expected annotated '
-                'videos to learn from. Check ann_file and subset of the training.'
+                f'none of {len(videos)} videos to learn from has a label\n  expected: annotated '
+                'videos\n  fix: check ann_file and subset of the training'
             )
-        features = np.stack([video.feature for video in videos])
+        occurs = np.array([[label in labels for label in self.classes] for _, labels in annotated])
+        if len(self.classes) > 1 and occurs.all():
+            raise ValueError(
+                f'all {len(self.classes)} classes occur in each of the {len(annotated)} videos to '
+                'learn from\n  expected: classes that some of the videos lack\n  fix: learn from '
+                'more videos'
+            )
+        features = np.stack([video.feature for video, _ in annotated])
         self._of_class = []
-        for label in self.classes:
-            occurs = np.array([label in video.labels for video in videos])
-            if occurs.all():  # nothing to tell apart
+        for column in occurs.T:
+            if column.all():  # nothing to tell apart
                 self._of_class.append(None)
                 continue
             logistic = LogisticRegression(C=self.regularization_c, max_iter=2000)
-            self._of_class.append(make_pipeline(StandardScaler(), logistic).fit(features, occurs))
+            self._of_class.append(make_pipeline(StandardScaler(), logistic).fit(features, column))
+        self._of_every_video = (len(annotated) + 1) / (len(annotated) + 2)
         return self
 
     def scores(self, videos: Sequence[LabelledVideo]) -> np.ndarray:
-        """``(N, K)``: how likely each class happens in each video."""
+        """``(N, K)``: how likely each class happens in each video.
+
+        One that happened in all n videos learned from has ``(n + 1) / (n + 2)`` in every video.
+        """
         features = np.stack([video.feature for video in videos])
         columns = [
-            np.ones(len(videos)) if model is None else model.predict_proba(features)[:, 1]
+            np.full(len(videos), self._of_every_video)
+            if model is None
+            else model.predict_proba(features)[:, 1]
             for model in self._of_class
         ]
         return np.stack(columns, axis=1)
@@ -85,15 +99,22 @@ class VideoClassifier:
 def classification_figures(
     scores: np.ndarray, videos: Sequence[LabelledVideo], classes: Sequence[str]
 ) -> Mapping[str, float]:
-    """How good scores ``(N, K)`` are, in percent.
+    """How good scores ``(N, K)`` are, in percent; none where no annotated video has a class.
 
-    ``mAP`` is the mean over the classes that occur in these videos of the average precision of
-    ranking them; ``top1`` the share of videos in which the class of the best score occurs.
+    ``mAP`` is the mean over the classes that occur in the annotated ones of these videos of the
+    average precision of ranking them; ``top1`` the share of them in which the class of the best
+    score occurs.
     """
-    occurs = np.array([[label in video.labels for label in classes] for video in videos])
+    rows = [i for i, video in enumerate(videos) if video.labels is not None]
+    scores = scores[rows]
+    occurs = np.array(
+        [[label in (videos[i].labels or ()) for label in classes] for i in rows], bool
+    ).reshape(len(rows), len(classes))
     present = occurs.any(axis=0)
+    if not present.any():
+        return {}
     precision = average_precision_score(occurs[:, present], scores[:, present], average='macro')
-    best = occurs[np.arange(len(videos)), scores.argmax(axis=1)]
+    best = occurs[np.arange(len(rows)), scores.argmax(axis=1)]
     return {'mAP': 100 * float(precision), 'top1': 100 * float(best.mean())}
 
 

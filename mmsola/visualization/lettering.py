@@ -37,16 +37,18 @@ def drawable(text: str, max_letters: int = 1000) -> str:
 
 
 def shortened(names: Iterable[str], max_letters: int) -> dict[str, str]:
-    """Each name as it is drawn, at most ``max_letters`` long.
+    """Each name as it is drawn, at most ``max_letters`` long, no two alike.
 
-    The end of a long name is cut off; where two names would look the same, their middle is.
+    The end of a long name is cut off; where two names would look the same, their middle is; and
+    where that does not help, they are numbered.
     """
+    names = list(dict.fromkeys(names))
     cut = {name: drawable(name, max_letters) for name in names}
-    count = Counter(cut.values())
-    return {
-        name: text if count[text] == 1 else _without_middle(drawable(name), max_letters)
-        for name, text in cut.items()
-    }
+    for other in (_without_middle, _numbered):
+        count = Counter(cut.values())
+        alike = [name for name in names if count[cut[name]] > 1]
+        cut |= {name: other(drawable(name), max_letters, i) for i, name in enumerate(alike, 1)}
+    return cut
 
 
 def letters() -> dict:
@@ -54,11 +56,16 @@ def letters() -> dict:
     return {'family': font_families(), 'parse_math': False}
 
 
-def _without_middle(text: str, max_letters: int) -> str:
+def _without_middle(text: str, max_letters: int, _: int) -> str:
     if len(text) <= max_letters:
         return text
     end = (max_letters - 1) // 2
     return f'{text[: max_letters - 1 - end].rstrip()}…{text[len(text) - end :].lstrip()}'
+
+
+def _numbered(text: str, max_letters: int, number: int) -> str:
+    after = f' ({number})'
+    return drawable(text, max_letters - len(after)) + after
 
 
 @cache

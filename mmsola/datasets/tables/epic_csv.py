@@ -36,7 +36,8 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
     ``EPIC_100_verb_classes.csv`` or ``EPIC_100_noun_classes.csv``. A segment's label is the key of
     its class (``turn-on``), not the narrator's own word. Videos of the test subset have no public
     segments and are left out. The frame rate is left out as well: features have that at which
-    their frames were taken.
+    their frames were taken. Times stay as they are: who reads the annotation says what becomes of
+    reversed ones and of those past the end.
 
     Args:
         folder: Where the files lie.
@@ -97,10 +98,13 @@ def _classes(file: Path) -> tuple[str, ...]:
 def _durations_sec(file: Path) -> dict[str, float]:
     durations_sec = {}
     for line, row in _rows(file, ('video_id', 'duration')):
+        if row['video_id'] in durations_sec:
+            raise _error(file, line, f'video {row["video_id"]!r} for the second time', 'each once')
         try:
             durations_sec[row['video_id']] = parse_time(row['duration'])
         except ValueError as error:
-            raise _error(file, line, f'duration {error}', 'seconds') from error
+            found = str(error).split(';')[0]
+            raise _error(file, line, f'duration {found}', 'seconds') from error
     return durations_sec
 
 
@@ -114,7 +118,8 @@ def _time_sec(file: Path, line: int, row: Mapping[str, str], end: str) -> float:
     try:
         return parse_time(row[f'{end}_timestamp'])
     except ValueError as error:
-        raise _error(file, line, f'{end}_timestamp {error}', 'hh:mm:ss') from error
+        found = str(error).split(';')[0]
+        raise _error(file, line, f'{end}_timestamp {found}', 'hh:mm:ss') from error
 
 
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -135,10 +140,21 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, s
                     f'no column {", ".join(map(repr, missing))}',
                     f'the columns {", ".join(columns)}',
                 )
+            is_empty = True
             for row in reader:
                 if any(row[name] is None for name in columns):
                     raise _error(file, reader.line_num, 'a row that is cut off', 'a whole row')
+                if None in row:
+                    raise _error(
+                        file,
+                        reader.line_num,
+                        'a row with more cells than the first one',
+                        'as many; a cell with a comma inside stands in quotes',
+                    )
+                is_empty = False
                 yield reader.line_num, row
+            if is_empty:
+                raise _error(file, 1, 'no row below the names of the columns', 'some rows')
     except (csv.Error, UnicodeDecodeError) as error:
         raise AnnotationError(
             f'{file}: is not csv in UTF-8: {error}\n  expected: a file of '

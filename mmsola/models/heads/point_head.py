@@ -123,16 +123,24 @@ class PointHead(BaseModule):
         bias = self.classification.out.bias
         assert bias is not None
         nn.init.constant_(bias, _logit(prior))
+        self.prior = prior
         self.silence(empty_classes)
 
+    @torch.no_grad()
     def silence(self, classes: Sequence[int]) -> None:
-        """Let classes of these indices begin with a probability of 1e-6."""
-        assert self.classification.out.bias is not None
-        with torch.no_grad():
-            self.classification.out.bias[list(classes)] = _logit(_NEVER)
+        """Let classes of these indices begin with a probability of 1e-6.
+
+        Those whose bias is no more what it began with, since weights were loaded or learned, stay.
+        """
+        bias = self.classification.out.bias
+        assert bias is not None
+        for index in classes:
+            if torch.isclose(bias[index], bias.new_tensor(_logit(self.prior))):
+                bias[index] = _logit(_NEVER)
 
     def forward(self, features: list[Tensor], masks: list[Tensor]) -> PointPredictions:
         """Predictions of levels ``(B, C, T_l)`` with masks ``(B, 1, T_l)``."""
+        features = [x.contiguous() for x in features]  # once, for both towers
         logits = [self.classification(x, mask) for x, mask in zip(features, masks)]
         offsets = [
             (scale * self.regression(x, mask)).relu()

@@ -201,7 +201,10 @@ class OneStageLocalizer(BaseModel):
             length = self.max_snippets
         else:
             length = _multiple(longest, self.backbone.length_divisor)
-        batch = torch.stack([F.pad(x, (0, length - x.shape[-1])) for x in sequences])
+        padded = [
+            x if x.shape[-1] == length else F.pad(x, (0, length - x.shape[-1])) for x in sequences
+        ]
+        batch = torch.stack(padded) if len(padded) > 1 else padded[0][None]  # one is not copied
         lengths = torch.tensor([x.shape[-1] for x in sequences], device=batch.device)
         mask = torch.arange(length, device=batch.device) < lengths[:, None]
         return batch, mask[:, None]
