@@ -183,7 +183,7 @@ def _draw_found(
 
 
 def opacities(scores: np.ndarray) -> list[float]:
-    """From 0.35, where a colour can still be told, to that of annotated segments at the best."""
+    """From 0.35 for the lowest, still a colour, to that of annotated segments for the best."""
     top = scores.max(initial=0.0)
     if top <= 0:
         return [MOST_OPAQUE] * len(scores)

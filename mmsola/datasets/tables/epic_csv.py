@@ -74,7 +74,10 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
             if entry['subset'] != subset:
                 raise _error(file, line, f'video {video!r} is in both subsets', 'one of them')
             label = _label(file, line, row[f'{kind}_class'], classes)
-            times_sec = [_time_sec(file, line, row, end) for end in ('start', 'stop')]
+            times_sec = [
+                _seconds(file, line, row, f'{end}_timestamp', 'hh:mm:ss')
+                for end in ('start', 'stop')
+            ]
             entry['annotations'].append({'segment': times_sec, 'label': label})
             if subset == 'training':
                 trained.add(label)
@@ -100,11 +103,7 @@ def _durations_sec(file: Path) -> dict[str, float]:
     for line, row in _rows(file, ('video_id', 'duration')):
         if row['video_id'] in durations_sec:
             raise _error(file, line, f'video {row["video_id"]!r} for the second time', 'each once')
-        try:
-            durations_sec[row['video_id']] = parse_time(row['duration'])
-        except ValueError as error:
-            found = str(error).split(';')[0]
-            raise _error(file, line, f'duration {found}', 'seconds') from error
+        durations_sec[row['video_id']] = _seconds(file, line, row, 'duration', 'seconds')
     return durations_sec
 
 
@@ -114,12 +113,12 @@ def _label(file: Path, line: int, number: str, classes: Sequence[str]) -> str:
     return classes[int(number)]
 
 
-def _time_sec(file: Path, line: int, row: Mapping[str, str], end: str) -> float:
+def _seconds(file: Path, line: int, row: Mapping[str, str], column: str, expected: str) -> float:
     try:
-        return parse_time(row[f'{end}_timestamp'])
+        return parse_time(row[column])
     except ValueError as error:
-        found = str(error).split(';')[0]
-        raise _error(file, line, f'{end}_timestamp {found}', 'hh:mm:ss') from error
+        found = str(error).split(';')[0]  # what it expects comes after
+        raise _error(file, line, f'{column} {found}', expected) from error
 
 
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
