@@ -19,7 +19,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmsola.apis.manifest import check_names, differences, read_manifest, sha256_of, write_manifest
+from mmsola.apis.manifest import (
+    PROVENANCE,
+    check_names,
+    differences,
+    read_manifest,
+    sha256_of,
+    write_manifest,
+)
 from mmsola.apis.plain_config import check_plain, without_files
 from mmsola.atomic import disk_faults_named, remove_partials
 from mmsola.datasets.features.containers import NpyFolder
@@ -33,11 +40,12 @@ from mmsola.files.folder_lock import only_writer
 from mmsola.files.json_file import is_positive
 from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
-from mmsola.version import __version__
+from mmsola.version import provenance
 
 MANIFEST = EXTRACTION_MANIFEST
 DTYPES = ('float32', 'float16')
-NOT_COMPARED = ('config', 'checkpoint', 'mmsola')  # the checkpoint's hash and the frames decide
+# the checkpoint's hash and the frames decide
+NOT_COMPARED = ('config', 'checkpoint', 'mmsola', *PROVENANCE)
 
 
 class Encoder(Protocol):
@@ -117,7 +125,7 @@ def extract_features(
         **encoder.settings(),
         'fps': fps,
         'dtype': dtype,
-        'mmsola': __version__,
+        **provenance(),
     }
     content = json.loads(json.dumps(content))  # as it will be read: json knows no tuples
     rank, world_size = get_dist_info()

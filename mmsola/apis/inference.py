@@ -34,9 +34,11 @@ from mmsola.atomic import replacing
 from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.videos.video_facts import read_facts
+from mmsola.engine.config_file import read_config
 from mmsola.engine.launch import check_neck
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.files.name_match import match_names, rules_used
+from mmsola.files.shipped_configs import ConfigFileError
 from mmsola.models.checkpoint_file import (
     CheckpointError,
     class_names_in,
@@ -101,7 +103,7 @@ class LocalizationInferencer(BaseInferencer):
     the features which the localizer learned from; its settings are taken from their folder.
 
     Args:
-        model: The localizer's config, or its file.
+        model: The localizer's config, its file, or ``mmsola::bmn/bmn_demo.py``.
         weights: Its checkpoint, which must fit.
         encoder: The encoder of videos: a ``SnippetEncoder``, or a folder of features made by
             ``mmsola extract``. None takes the folder that the config's test data name;
@@ -120,7 +122,7 @@ class LocalizationInferencer(BaseInferencer):
 
     Raises:
         CheckpointError: A checkpoint cannot be read, or does not fit its config.
-        InferenceError: The config is of no localizer.
+        InferenceError: There is no such config, or it is of no localizer.
     """
 
     preprocess_kwargs = {'fps', 'ann_file'}
@@ -138,9 +140,10 @@ class LocalizationInferencer(BaseInferencer):
         device: str | None = None,
         show_progress: bool = True,
     ) -> None:
-        config = model if isinstance(model, Config) else str(model)
-        if isinstance(config, str) and not Path(config).is_file():
-            raise InferenceError(f'{config}: no such config file.')
+        try:
+            config = model if isinstance(model, Config) else read_config(model)
+        except ConfigFileError as error:
+            raise InferenceError(str(error)) from error
         self._encoder = encoder
         self._encoder_checkpoint = encoder_checkpoint
         self._encoder_fps: float | None = None
