@@ -29,4 +29,4 @@ def main() -> None:
             '  fix: mmsola configs lists all'
         )
     print('\n'.join(names))
-    print(f'{len(names)} configs in {config_folder()}')
+    print(f'{len(names)} config{"s" * (len(names) != 1)} in {config_folder()}')
