@@ -23,7 +23,8 @@ from generated_videos import write_video
 
 from mmsola.apis.bsn_proposals import ProposalError, ProposalGeneration, load_videos
 from mmsola.apis.export import ExportError
-from mmsola.apis.extraction import ExtractionError, encoder_of
+from mmsola.apis.extraction import ExtractionError
+from mmsola.apis.extraction_encoder import encoder_of
 from mmsola.apis.manifest import read_manifest
 from mmsola.apis.plain_config import ConfigNotPlainError
 from mmsola.datasets.annotations import AnnotationError, load_annotations

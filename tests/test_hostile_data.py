@@ -15,7 +15,8 @@ import torch
 from mmengine.runner import CheckpointLoader, Runner
 
 import mmsola  # noqa: F401
-from mmsola.apis.extraction import MANIFEST, ExtractionError, encoder_of, extract_features
+from mmsola.apis.extraction import MANIFEST, ExtractionError, extract_features
+from mmsola.apis.extraction_encoder import encoder_of
 from mmsola.apis.plain_config import ConfigNotPlainError, check_plain, without_files
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features import check_cache

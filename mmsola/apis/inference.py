@@ -22,7 +22,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmsola.apis.extraction import encoder_of, extract_features
+from mmsola.apis.extraction import extract_features
+from mmsola.apis.extraction_encoder import encoder_of
 from mmsola.apis.inference_inputs import (
     InferenceError,
     InputFiles,
