@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from mmsola.apis import inference
-from mmsola.apis.inference import LocalizationInferencer, _Source
+from mmsola.apis import drawn_results
+from mmsola.apis.inference import LocalizationInferencer
+from mmsola.apis.inference_inputs import InputVideo
 from mmsola.datasets.videos.video import Video, VideoError
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.visualization import film
@@ -237,7 +238,7 @@ def test_picture_and_film_of_a_run_have_one_colour_for_a_class(make_video, tmp_p
     monkeypatch.setattr(film, '_draw_label', draw_label)
     figures = []
     monkeypatch.setattr(
-        inference,
+        drawn_results,
         'draw_video_timeline',
         lambda *args, **kwargs: figures.append(draw_video_timeline(*args, **kwargs)) or figures[-1],
     )
@@ -245,7 +246,7 @@ def test_picture_and_film_of_a_run_have_one_colour_for_a_class(make_video, tmp_p
     inferencer.model = SimpleNamespace(class_names=('sit', 'dive'))
     inferencer._class_names = None
     paths = [make_video(name='a.mp4'), make_video(name='b.mp4')]
-    sources = [_Source(p.stem, p, 4.0, None, frozenset(['jump', 'aim'])) for p in paths]
+    sources = [InputVideo(p.stem, p, 4.0, None, frozenset(['jump', 'aim'])) for p in paths]
     found = {
         'a': LabelledSegments(np.array([[0.0, 1.0]]), ['sit'], np.ones(1)),
         'b': LabelledSegments(np.array([[0.0, 1.0]] * 3), ['jump', 'sit', 'new'], np.ones(3)),

@@ -54,8 +54,8 @@ def extract_features(
 ) -> dict[str, Any]:
     """Write ``<name>.npy`` ``(T, C)`` and ``<name>.json``, what is known of it, for each video.
 
-    Each file appears whole or not at all; a second call goes on where a killed one stopped. Videos
-    that cannot be decoded are skipped, and listed in the result and in ``_extraction.json``.
+    Each file appears whole or not at all; a second call continues where a killed one stopped.
+    Videos that cannot be decoded are skipped, and listed in the result and in ``_extraction.json``.
     In a distributed job every process takes its share of the videos. A batch holds snippets of any
     videos and is always of one size, so a feature does not depend on what it was computed with.
 
@@ -67,9 +67,9 @@ def extract_features(
         fps: Bring all videos to this many frames a second; None keeps their own.
         dtype: ``'float32'`` or ``'float16'``.
         num_workers: Processes that decode ahead; 0 decodes between two batches.
-        about: What goes into ``_extraction.json``, the checkpoint's hash above all. An extraction
-            begun with another one is not gone on with.
-        overwrite: Begin anew.
+        about: What is written into ``_extraction.json``, the checkpoint's hash above all. An
+            extraction that was begun with another one is not continued.
+        overwrite: Start again from the beginning.
         show_progress: Show a bar with the time left, in the first process.
 
     Returns:
@@ -108,7 +108,7 @@ def extract_features(
         }
         total = _total(all_gather_object(result))
         warn_about_lost_frames(total['lost'])
-        _say_what_was_damaged(folder, total.pop('damaged'))
+        _report_damaged(folder, total.pop('damaged'))
         if rank == 0:
             complete = {'complete': True, 'num_videos': total['written'] + total['kept']}
             write_manifest(folder / MANIFEST, {**content, **complete, 'failed': total['failed']})
@@ -126,7 +126,7 @@ def _check_video_names(videos: Mapping[str, Path], folder: Path) -> None:
 def _content(
     encoder: Encoder, about: Mapping[str, Any], fps: float | None, dtype: str
 ) -> dict[str, Any]:
-    """What the manifest says of how features are made."""
+    """The manifest's settings: how features are made."""
     about = dict(about)
     if 'model' in about:  # it is read back as data, which must not name files to load
         about['model'] = without_files(about['model'])
@@ -186,8 +186,8 @@ def _write(pieces: Iterable[EncodedSnippets], folder: Path, dtype: str) -> dict[
     """
     result: dict[str, Any] = {'written': 0, 'snippets': 0, 'failed': {}, 'lost': {}}
     writers: dict[str, FeatureWriter] = {}
-    with ExitStack() as undone:
-        undone.callback(_discard, writers)
+    with ExitStack() as at_end:
+        at_end.callback(_discard, writers)
         for piece in pieces:
             name, facts, features = piece.name, piece.facts, piece.features
             if features is None or facts is None:
@@ -202,7 +202,7 @@ def _write(pieces: Iterable[EncodedSnippets], folder: Path, dtype: str) -> dict[
             result['snippets'] += len(features)
             if writers[name].is_whole:
                 writers.pop(name).finish()
-                # last of all: it says that the features are there
+                # last of all: it marks the features as whole
                 write_manifest(folder / f'{name}.json', asdict(facts))
                 result['written'] += 1
                 if facts.lost_frames:
@@ -226,7 +226,7 @@ def _total(results: list[dict[str, Any]]) -> dict[str, Any]:
     return total
 
 
-def _say_what_was_damaged(folder: Path, names: list[str]) -> None:
+def _report_damaged(folder: Path, names: list[str]) -> None:
     if names:
         say(
             f'{folder}: {len(names)} features were lost, cut off or damaged, and are extracted '

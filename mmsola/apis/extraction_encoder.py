@@ -1,4 +1,4 @@
-"""The encoder that made a folder of features, built from what that folder says of it."""
+"""The encoder that made a folder of features, built from the settings in that folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def encoder_of(
     Args:
         features: The folder, or its ``_extraction.json``.
         device: Where it runs.
-        checkpoint: Its weights, or a pattern that one file matches, if they lie elsewhere by now.
+        checkpoint: Its weights, or a pattern that one file matches, if their file was moved.
 
     Raises:
         ExtractionError: There is no manifest, or the checkpoint's content is another one by now.

@@ -190,7 +190,7 @@ def _check_finite(piece: EncodedSnippets, start_snippet: int) -> None:
 
 
 class _Progress:
-    """A bar of the videos' bytes, which tell the time left better than their number does."""
+    """A bar of the videos' bytes, which predict the time left better than their number does."""
 
     def __init__(self, videos: Mapping[str, Path], is_shown: bool) -> None:
         self._sizes = {name: bytes_of(path) for name, path in videos.items()}
