@@ -38,7 +38,7 @@ class GenerateSnippetLabels(BaseTransform):
     Raises:
         ValueError: It is said here and there, and not the same.
 
-    Example:
+    Examples:
         >>> video = dict(video_name='a', snippet_span_sec=(0.0, 9.6), covered_sec=(0.0, 10.0))
         >>> labelled = GenerateSnippetLabels()(dict(video, annotations=[dict(segment=[2.0, 4.0])]))
         >>> labelled['gt_bbox'], labelled['feature_span']
@@ -107,7 +107,7 @@ class LoadSnippetProposals(BaseTransform):
         ProposalFileError: The file is missing or of another format; it has no entry of a video, or
             no proposal of any.
 
-    Example:
+    Examples:
         >>> import json
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory

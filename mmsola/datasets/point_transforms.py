@@ -51,7 +51,7 @@ class GenerateGridSegments(BaseTransform):
     Raises:
         ValueError: Where the snippets lie in time is not known.
 
-    Example:
+    Examples:
         >>> video = dict(video_name='a', num_snippets=20, snippet_span_sec=(0.0, 10.0))
         >>> jump = dict(segment=[2.0, 4.0], class_index=1)
         >>> GenerateGridSegments()(dict(video, annotations=[jump]))['gt_segments']
@@ -153,7 +153,7 @@ class TruncateSnippets(BaseTransform):
     Raises:
         ValueError: An argument is out of range, or the transforms are in the wrong order.
 
-    Example:
+    Examples:
         >>> video = dict(video_name='a', num_snippets=40, window_place=0.5)
         >>> TruncateSnippets(max_snippets=16, margin_snippets=1.0)(video)['read_snippets']
         (8, 24)
@@ -272,7 +272,7 @@ class ResizeSnippets(BaseTransform):
     Raises:
         ValueError: The new length is below 1, or segments are in grid units of the old one.
 
-    Example:
+    Examples:
         >>> sequence = np.arange(8, dtype=np.float32)[:, None]
         >>> ResizeSnippets(num_snippets=4)(dict(raw_feature=sequence))['raw_feature'].tolist()
         [[0.5], [2.5], [4.5], [6.5]]

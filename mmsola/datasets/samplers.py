@@ -45,7 +45,7 @@ def window_start(place: Any, num_snippets: Any, window: int) -> Any:
 class SnippetWindowSampler(DefaultSampler):
     """MMEngine's DefaultSampler whose indices carry the place of the window to read.
 
-    Example:
+    Examples:
         >>> sampler = SnippetWindowSampler(range(3), shuffle=False, seed=0)
         >>> [(int(draw), round(draw.place, 2)) for draw in sampler]
         [(0, 0.64), (1, 0.27), (2, 0.04)]

@@ -28,7 +28,7 @@ class SlidingWindowDataset(SnippetFeatureDataset):
 
     All other arguments are those of :class:`SnippetFeatureDataset`.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> from mmsola.datasets import LoadSnippetSequence
         >>> from mmsola.datasets.generated.demo_data import make_demo_data

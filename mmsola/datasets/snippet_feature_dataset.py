@@ -76,7 +76,7 @@ class SnippetFeatureDataset(BaseActionDataset):
     Where classes are asked for, by these arguments or by ``GenerateGridSegments`` in the pipeline,
     each annotation has its ``class_index``.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> from mmsola.datasets import LoadSnippetSequence, PackSnippetInputs
         >>> from mmsola.datasets.generated.demo_data import make_demo_data

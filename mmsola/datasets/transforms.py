@@ -29,7 +29,7 @@ class LoadSnippetWindow(BaseTransform):
     Raises:
         ValueError: The video is shorter than the window.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> from mmsola.datasets.features.feature_store import FeatureStore
         >>> with TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ class LoadSnippetSequence(BaseTransform):
     Required keys: ``video_name``, ``feature_store``; ``read_snippets`` (start, stop) if given.
     Added keys: ``raw_feature`` ``(T, C)``.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> from mmsola.datasets.features.feature_store import FeatureStore
         >>> with TemporaryDirectory() as folder:
@@ -132,7 +132,7 @@ class PackSnippetInputs(PackLocalizationInputs):
     Raises:
         ValueError: Those that are packed together are not equally many.
 
-    Example:
+    Examples:
         >>> video = dict(video_name='a', raw_feature=np.zeros((30, 8), np.float32))
         >>> PackSnippetInputs(meta_keys=('video_name',))(video)['inputs'].shape
         torch.Size([8, 30])

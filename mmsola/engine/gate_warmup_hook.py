@@ -40,7 +40,7 @@ class GateWarmupHook(Hook):
         until: It opens when ``kl``, as a mean over 20 steps, is below this share of the constant
             guess's. None opens it after ``num_steps``, whatever was learned.
 
-    Example:
+    Examples:
         >>> HOOKS.build(dict(type='GateWarmupHook', num_steps=50, until=None)).num_steps
         50
     """

@@ -37,7 +37,7 @@ class ValidateFirstHook(ValidateAtResumeHook):
     beats it, and finds whatever is wrong with training or validation data before training and not
     after.
 
-    Example:
+    Examples:
         >>> HOOKS.build(dict(type='ValidateFirstHook')).priority
         'LOWEST'
     """

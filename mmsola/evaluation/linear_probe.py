@@ -57,7 +57,7 @@ class LinearProbe(BaseMetric):
     Raises:
         ValueError: One side lacks videos, or action or background.
 
-    Example:
+    Examples:
         >>> import torch
         >>> probe, jump = LinearProbe(), dict(segment=[0, 20], label='jump')
         >>> for role in ('fit', 'score'):

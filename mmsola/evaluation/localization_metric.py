@@ -73,7 +73,7 @@ class LocalizationMetric(BaseMetric):
             an AN above max_proposals.
         ConventionError: There is no such convention, or a bad list of blocked videos.
 
-    Example:
+    Examples:
         >>> truth = {'a': LabelledSegments(np.array([[1.0, 4.0]]), ['jump'])}
         >>> segments, scores = np.array([[1.0, 4.0], [6.0, 8.0]]), np.array([0.9, 0.3])
         >>> found = {'a': LabelledSegments(segments, ['jump', 'jump'], scores)}

@@ -19,7 +19,7 @@ class SelfSimilarity(BaseMetric):
     Features of a frozen encoder hardly change inside a video (near 1). Only videos with
     ``role='score'`` count where roles are given.
 
-    Example:
+    Examples:
         >>> metric = SelfSimilarity()
         >>> raw, after = torch.ones(2, 2), torch.eye(2)  # two channels, two snippets
         >>> metric.process({'inputs': [raw]}, [{'sola_feature': after}])

@@ -34,7 +34,7 @@ class LocalTransformer(PyramidBackbone):
     Shapes:
         Input ``(B, C, T)`` and mask ``(B, 1, T)``; output of level l ``(B, C, T / 2**l)``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> pyramid = LocalTransformer(channels=4, num_levels=3, num_heads=2, window=5)
         >>> features, masks = pyramid(torch.rand(1, 4, 16), torch.ones(1, 1, 16, dtype=torch.bool))

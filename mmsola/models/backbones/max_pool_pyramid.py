@@ -20,7 +20,7 @@ class MaxPoolPyramid(PyramidBackbone):
     Shapes:
         Input ``(B, C, T)`` and mask ``(B, 1, T)``; output of level l ``(B, C, T / 2**l)``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> pyramid = MaxPoolPyramid(num_levels=2)
         >>> x = torch.tensor([[[0.0, 1.0, 2.0, 3.0]]])

@@ -41,7 +41,7 @@ class SGPPyramid(PyramidBackbone):
 
     Source: the numbers are those of OpenTAD's port.
 
-    Example:
+    Examples:
         >>> import torch
         >>> pyramid = SGPPyramid(channels=16, num_levels=3)
         >>> features, masks = pyramid(torch.rand(1, 16, 8), torch.ones(1, 1, 8, dtype=torch.bool))

@@ -17,7 +17,7 @@ class SnippetDataPreprocessor(BaseDataPreprocessor):
 
     ``mask`` ``(B, T)`` is True where a snippet is real, and None where nothing was padded.
 
-    Example:
+    Examples:
         >>> batch = SnippetDataPreprocessor()({'inputs': [torch.rand(4, 2), torch.rand(4, 3)]})
         >>> batch['inputs'].shape
         torch.Size([2, 4, 3])

@@ -28,7 +28,7 @@ class SimilarityMatchingHead(BaseModule):
     Raises:
         ValueError: ``num_projection_layers`` is not 0, 1, 2 or 3.
 
-    Example:
+    Examples:
         >>> import torch
         >>> head = SimilarityMatchingHead(in_channels=8, predictor_channels=4)
         >>> head(torch.rand(2, 8, 5)).shape

@@ -35,7 +35,7 @@ class TridentHead(PointHead):
 
     Source: the numbers are those of OpenTAD's port.
 
-    Example:
+    Examples:
         >>> head = TridentHead(num_classes=3, in_channels=4, num_levels=2, num_bins=2)
         >>> masks = [torch.ones(1, 1, length, dtype=torch.bool) for length in (8, 4)]
         >>> predictions = head([torch.rand(1, 4, 8), torch.rand(1, 4, 4)], masks)

@@ -29,7 +29,7 @@ class BMN(SnippetNeckMixin, StockBMN):
 
     ``neck`` is that of :class:`SnippetNeckMixin`; all other arguments are MMAction2's.
 
-    Example:
+    Examples:
         >>> import torch
         >>> sizes = dict(hidden_dim_1d=16, hidden_dim_2d=8, hidden_dim_3d=16, num_samples=8)
         >>> nms = dict(soft_nms_alpha=0.4, soft_nms_low_threshold=0.5, soft_nms_high_threshold=0.9)

@@ -36,7 +36,7 @@ class TCANet(SnippetNeckMixin, StockTCANet):
 
     ``neck`` is that of :class:`SnippetNeckMixin`; all other arguments are MMAction2's.
 
-    Example:
+    Examples:
         >>> sizes = dict(feat_dim=12, temporal_dim=16, se_sample_num=8, action_sample_num=16)
         >>> model = TCANet(neck=dict(type='SoLa', frozen=False), **sizes)
         >>> model([torch.rand(12, 30)]).shape

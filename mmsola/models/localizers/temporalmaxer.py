@@ -20,7 +20,7 @@ class TemporalMaxer(SnippetNeckMixin, OneStageLocalizer):
     group norm a prediction depends on the length that a sequence is padded to, as published. See
     :class:`OneStageLocalizer` for the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> model = TemporalMaxer(feat_dim=16, num_classes=3, channels=16, max_snippets=576)
         >>> model([torch.randn(16, 100)], mode='tensor').logits.shape

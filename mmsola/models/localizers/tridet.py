@@ -17,7 +17,7 @@ class TriDet(SnippetNeckMixin, OneStageLocalizer):
     Predictions depend on the length that a sequence is padded to, as in the original. The running
     norm of the loss is in the state dict. See :class:`OneStageLocalizer` for the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> model = TriDet(feat_dim=16, num_classes=3, channels=16, max_snippets=576)
         >>> model([torch.randn(16, 100)], mode='tensor').logits.shape

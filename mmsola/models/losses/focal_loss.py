@@ -16,7 +16,7 @@ class SnippetFocalLoss(nn.Module):
         alpha: Weight of positives against negatives; below 0 there is none.
         gamma: How little easy ones count.
 
-    Example:
+    Examples:
         >>> import torch
         >>> loss = SnippetFocalLoss()(torch.tensor([4.0, 0.0, -4.0]), torch.ones(3))
         >>> [round(x, 4) for x in loss.tolist()]  # certain, undecided, wrong

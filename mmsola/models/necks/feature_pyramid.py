@@ -18,7 +18,7 @@ class FeaturePyramid(BaseModule):
         num_levels: Levels of the pyramid.
         norm_eps: Of the norm at the end.
 
-    Example:
+    Examples:
         >>> import torch
         >>> neck = FeaturePyramid(channels=4, num_levels=2)
         >>> levels = [torch.rand(1, 4, 8), torch.rand(1, 4, 4)]

@@ -25,7 +25,7 @@ class PyramidNorm(BaseModule):
     Raises:
         ValueError: There is no such norm.
 
-    Example:
+    Examples:
         >>> import torch
         >>> neck = PyramidNorm(channels=4, num_levels=1)
         >>> (level,) = neck([torch.rand(1, 4, 8)], [torch.ones(1, 1, 8, dtype=torch.bool)])

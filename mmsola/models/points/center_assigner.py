@@ -38,7 +38,7 @@ class CenterAssigner:
     Args:
         radius: In strides of the point's level; None takes every point inside.
 
-    Example:
+    Examples:
         >>> points = torch.tensor([[time, 0.0, 4.0, 1.0] for time in range(6)])
         >>> segments, labels = torch.tensor([[1.0, 4.0]]), torch.tensor([0])
         >>> unused = [torch.zeros(6, 1)] * 3  # predictions, which other assigners ask for

@@ -34,7 +34,7 @@ class CostAssigner(CenterAssigner):
         confuse_weight: How much the others inside of it count. With the published 1 and 0 all do
             in full.
 
-    Example:
+    Examples:
         >>> import torch
         >>> points = torch.tensor([[time, 0.0, 4.0, 1.0] for time in range(6)])
         >>> segments, labels = torch.tensor([[1.0, 4.0]]), torch.tensor([0])

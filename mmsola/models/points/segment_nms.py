@@ -48,7 +48,7 @@ class SegmentNMS:
 
     Source: ActionFormer (ECCV 2022); soft suppression is that of Bodla et al., ICCV 2017.
 
-    Example:
+    Examples:
         >>> segments = torch.tensor([[0.0, 4.0], [0.0, 5.0], [6.0, 8.0]])
         >>> scores, labels = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([1, 1, 1])
         >>> candidates = Candidates(segments, scores, labels)

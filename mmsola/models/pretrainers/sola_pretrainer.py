@@ -29,7 +29,7 @@ class SoLaPretrainer(BaseModel):
         ValueError: ``start`` lies closer to the window's edge than the module reaches, so that
             the padding of its convolutions would be gathered.
 
-    Example:
+    Examples:
         >>> import torch
         >>> neck = dict(type='SoLa', in_channels=8, hidden_channels=4)
         >>> head = dict(type='SimilarityMatchingHead', in_channels=8, predictor_channels=4)
