@@ -3,24 +3,20 @@
 Every fix stands behind its own test of whether the thing is really broken, so an install
 that is already whole (MMAction2 from source, a newer MMEngine, older PyTorch, NumPy or
 setuptools) is left as it is. :func:`apply` runs those that must happen before MMAction2 is
-imported; :func:`init_cpu_process_group` and :func:`enable_amp` are called by command line tools
-on a config, before the Runner is built.
+imported.
 """
 
 from __future__ import annotations
 
-import atexit
 import functools
 import importlib.metadata
 import importlib.util
 import os
 import pickle
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -28,17 +24,14 @@ from typing import IO, Any
 
 import numpy as np
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from mmengine.config import utils as mmengine_config_utils
-from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook, checkpoint_hook
 from mmengine.logging import HistoryBuffer, print_log
-from mmengine.optim import OneCycleParamScheduler, OptimWrapper
-from mmengine.registry import MODEL_WRAPPERS, OPTIM_WRAPPERS
+from mmengine.optim import OneCycleParamScheduler
 from mmengine.runner import Runner
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.utils import digit_version, package_utils
-from torch.nn.parallel import DistributedDataParallel
 
 from mmsola.atomic import replacing
 
@@ -412,135 +405,3 @@ def _open_whole(path: str, mode: str = 'r') -> Iterator[IO]:
         return
     with replacing(path) as partial, partial.open(mode) as file:
         yield file
-
-
-# --- distributed training and mixed precision without an accelerator ------------------------------
-
-
-def init_cpu_process_group(cfg: Config) -> bool:
-    """Join the ``gloo`` process group of a distributed job on CPU; call before the Runner is built.
-
-    MMEngine's launchers always call ``torch.cuda.set_device`` and always give the model wrapper
-    a device id, which both fail on a CPU. The Runner uses a group that exists already, and
-    ``cfg.model_wrapper_cfg`` is set so that the model is wrapped without device ids.
-
-    Args:
-        cfg: Config of the Runner. ``launcher``, ``env_cfg.dist_cfg.timeout`` (seconds),
-            ``find_unused_parameters`` and ``model_wrapper_cfg`` are read, the last one is changed.
-
-    Returns:
-        Whether this job is a distributed one on CPU; otherwise nothing was done.
-
-    Raises:
-        RuntimeError: The process was not started by the launcher that the config names.
-    """
-    launcher = cfg.get('launcher', 'none')
-    if launcher == 'none' or get_device() != 'cpu':
-        return False
-
-    if cfg.get('model_wrapper_cfg') is None:
-        # What Runner.wrap_model does by default, short of the device ids.
-        cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel',
-            broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
-        )
-    wrapper = MODEL_WRAPPERS.get(cfg.model_wrapper_cfg.get('type', 'MMDistributedDataParallel'))
-    if wrapper is not None and issubclass(wrapper, DistributedDataParallel):
-        cfg.model_wrapper_cfg.setdefault('device_ids', None)
-
-    timeout_sec = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
-    init_gloo(launcher, None if timeout_sec is None else timedelta(seconds=timeout_sec))
-    return True
-
-
-def init_gloo(launcher: str, timeout: timedelta | None = None) -> None:
-    """Join the ``gloo`` process group of a job that a launcher started, if that is not done yet.
-
-    Raises:
-        RuntimeError: The process was not started by that launcher.
-    """
-    if not torch.distributed.is_initialized():
-        _export_rendezvous(launcher)
-        torch.distributed.init_process_group('gloo', timeout=timeout)
-        # its threads, still running while the interpreter goes down, end some processes in SIGABRT
-        atexit.register(_leave_process_group)
-
-
-def _leave_process_group() -> None:
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def _export_rendezvous(launcher: str) -> None:
-    """Set the variables that ``init_process_group`` and MMEngine read, as MMEngine does."""
-    environ = os.environ
-    try:
-        if launcher == 'slurm':
-            environ['RANK'] = environ['SLURM_PROCID']
-            environ['WORLD_SIZE'] = environ['SLURM_NTASKS']
-            environ['LOCAL_RANK'] = environ['SLURM_LOCALID']
-            if 'MASTER_ADDR' not in environ:
-                command = ['scontrol', 'show', 'hostnames', environ['SLURM_NODELIST']]
-                hosts = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-                environ['MASTER_ADDR'] = hosts.split()[0]
-        elif launcher == 'mpi':
-            environ['RANK'] = environ['OMPI_COMM_WORLD_RANK']
-            environ['WORLD_SIZE'] = environ['OMPI_COMM_WORLD_SIZE']
-            environ['LOCAL_RANK'] = environ['OMPI_COMM_WORLD_LOCAL_RANK']
-        if launcher != 'pytorch':
-            environ.setdefault('MASTER_PORT', '29500')  # the default of torch.distributed
-        for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'):
-            environ[name]  # torchrun sets all five, for `pytorch`
-    except KeyError as error:
-        raise RuntimeError(
-            f"launcher '{launcher}' expects the environment variable {error}, which is not set: "
-            'start the job with torchrun for pytorch, srun for slurm, or mpirun (with MASTER_ADDR '
-            "exported) for mpi, or train in one process with launcher 'none'"
-        ) from None
-
-
-@OPTIM_WRAPPERS.register_module()
-class BFloat16OptimWrapper(OptimWrapper):
-    """Mixed precision on CPU: :class:`OptimWrapper` whose forward runs in bfloat16 autocast.
-
-    MMEngine's ``AmpOptimWrapper`` refuses a machine without accelerator. bfloat16 has the range
-    of float32, so nothing is left of it here but the autocast: no gradient is ever scaled.
-
-    Examples:
-        >>> model = torch.nn.Linear(4, 2)
-        >>> wrapper = BFloat16OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-        >>> with wrapper.optim_context(model):
-        ...     model(torch.rand(1, 4)).dtype
-        torch.bfloat16
-    """
-
-    @contextmanager
-    def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
-        """Autocast around the forward of a training step."""
-        with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16):
-            yield
-
-
-def enable_amp(cfg: Config) -> None:
-    """Switch ``cfg.optim_wrapper`` to mixed precision: bfloat16 autocast where there is only a CPU.
-
-    Raises:
-        ValueError: The config has an optimizer wrapper of its own, which this would replace.
-    """
-    wrapper = cfg.optim_wrapper
-    kind = wrapper.get('type', 'OptimWrapper')
-    if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'BFloat16OptimWrapper'):
-        raise ValueError(
-            f"mixed precision can only replace optim_wrapper.type='OptimWrapper', found '{kind}'"
-        )
-    if get_device() == 'cpu':
-        print_log('No accelerator found: mixed precision is bfloat16 autocast on CPU.', 'current')
-        wrapper.type = 'BFloat16OptimWrapper'
-        for gpu_option in ('loss_scale', 'dtype', 'use_fsdp'):
-            wrapper.pop(gpu_option, None)
-    else:
-        wrapper.type = 'AmpOptimWrapper'
-        # bfloat16 reaches as far as float32: a scale would only be looked for, step by step
-        is_wide = wrapper.get('dtype') == 'bfloat16'
-        wrapper.setdefault('loss_scale', dict(enabled=False) if is_wide else 'dynamic')

@@ -15,7 +15,7 @@ from warm_processes import unformatted
 
 from mmsola.datasets.generated.demo_data import make_demo_data
 
-DEMO_CONFIG = Path(__file__).parents[1] / 'configs' / 'sola_pretrain_demo.py'
+DEMO_CONFIG = Path(__file__).parents[1] / 'configs' / 'sola' / 'sola_pretrain_demo.py'
 CHANNELS = 8
 # what makes the demo config small
 TINY = {

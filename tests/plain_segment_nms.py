@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mmsola.models.points.decoding import Candidates
+from mmsola.structures.candidates import Candidates
 
 
 def plain_segment_nms(

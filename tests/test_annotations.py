@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from mmsola.datasets.annotations import AnnotationError, Segment, load_annotations
+from mmsola.datasets.annotations import AnnotationError, load_annotations
+from mmsola.structures.video_record import Segment
 
 FLAT = {
     'v_a': {

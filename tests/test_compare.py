@@ -103,7 +103,7 @@ def test_what_cannot_be_compared_is_told_at_once(arguments, message, tmp_path):
 @pytest.mark.slow
 def test_compare_end_to_end(demo_root, tmp_path, tiny_options):
     """The same config under two names differs by nothing; a second call trains nothing."""
-    config = ROOT / 'configs' / 'sola_pretrain_demo.py'
+    config = ROOT / 'configs' / 'sola' / 'sola_pretrain_demo.py'
     arguments = [config, config, '--names', 'one', 'two', '--seeds', '0', '1']
     arguments += ['--figures', 'probe/auc', '--work-dir', tmp_path, '--jobs', '2']
     options = ['--cfg-options', *tiny_options]

@@ -13,11 +13,12 @@ import torch
 from generated_data import NUM_VIDEOS, write_snippet_data
 from mmengine.config import Config
 from mmengine.runner import Runner
+from shipped_configs import shipped_configs
 
 from mmsola.apis.export import _datasets
 from mmsola.models import SoLaPretrainer
 
-CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('sola_pretrain_*.py'))
+CONFIGS = [path for path in shipped_configs().values() if path.stem.startswith('sola_pretrain_')]
 
 
 def test_there_are_configs():

@@ -11,7 +11,7 @@ from mmaction.registry import DATASETS
 
 from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.generated.demo_data import make_demo_data
-from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.snippet_times import SnippetTimeline
 
 
 def digests(root):

@@ -28,7 +28,7 @@ from mmsola.engine.launch import build_runner
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.encoders import EncoderError, SnippetEncoder
 
-CONFIG = Path(__file__).parents[1] / 'configs' / 'finetune_bmn_video_world.py'
+CONFIG = Path(__file__).parents[1] / 'configs' / 'bmn' / 'finetune_bmn_video_world.py'
 NUM_FRAMES = {'train_0': 64, 'train_1': 90, 'val/0': 41}
 SAMPLING = dict(snippet_frames=8, frame_interval=2, stride_frames=8)
 PIPELINE = Config.fromfile(CONFIG).videos.pipeline

@@ -15,7 +15,7 @@ import mmsola
 
 PACKAGE = Path(mmsola.__file__).parent
 BY_BUILD_RUNNER = 'build_runner adds it to every run, so nobody writes its name'
-OF_VIDEOS = 'reads videos; its example is configs/finetune_bmn_video_world.py'
+OF_VIDEOS = 'reads videos; its example is configs/bmn/finetune_bmn_video_world.py'
 WITHOUT_EXAMPLE = {
     'CheckpointFitsHook': BY_BUILD_RUNNER,
     'ClassNamesHook': BY_BUILD_RUNNER,
@@ -27,7 +27,7 @@ WITHOUT_EXAMPLE = {
     'LoadSnippetClips': OF_VIDEOS,
     'SnippetClipDataset': OF_VIDEOS,
     'LocalizationInferencer': 'needs the config and the checkpoint of a localizer',
-    'PEM': 'reads files that BSN writes about proposals; its example is configs/bsn_pem_anet.py',
+    'PEM': 'reads what BSN writes about proposals; its example is configs/bsn/bsn_pem_anet.py',
     'DRN': "is not in MMAction2's wheel",
 }
 

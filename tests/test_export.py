@@ -21,7 +21,7 @@ from mmsola.apis.export import (
 from mmsola.apis.gtad_files import nearest_snippets, write_gtad
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
-from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.necks import SoLa
 

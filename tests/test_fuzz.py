@@ -29,17 +29,17 @@ from mmsola.apis.plain_config import ConfigNotPlainError
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.datasets.localization_transforms import LoadSnippetProposals, ProposalFileError
 from mmsola.datasets.tables.segment_csv import read_segment_csv
+from mmsola.datasets.transforms.proposal_targets import LoadSnippetProposals, ProposalFileError
 from mmsola.datasets.videos.video import Video, VideoError
 from mmsola.datasets.videos.video_facts import VideoFacts, read_facts
 from mmsola.datasets.videos.video_list import find_videos
 from mmsola.evaluation.class_scores import ClassScoreError, ClassScores
 from mmsola.evaluation.seeds import validations_of
-from mmsola.evaluation.submission import SubmissionError, read_submission
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.necks import SoLa
 from mmsola.models.necks.sola_checkpoint import read_sola_weights
+from mmsola.structures.submission import SubmissionError, read_submission
 
 MOST_BYTES = 1 << 30
 TOKENS = [b'NaN', b'-1', b'1e999', b'Infinity', b'[]', b'{}', b'null', b'""', b'9' * 400, b'\xff']

@@ -24,10 +24,10 @@ from mmsola.apis.segment_classes import classified
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.videos.video_list import find_videos
 from mmsola.engine.launch import build_runner
-from mmsola.evaluation.detection_map import LabelledSegments
-from mmsola.evaluation.submission import read_submission
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.encoders import EncoderError, SnippetEncoder
+from mmsola.structures.labelled_segments import LabelledSegments
+from mmsola.structures.submission import read_submission
 
 REPOSITORY = Path(__file__).parents[1]
 NAMES = ('short', 'zwei Wörter 東', 'long')
@@ -71,7 +71,7 @@ def localizer(root: Path) -> Config:
     """BMN with SoLa over the folder of features."""
     init_default_scope('mmaction')
     torch.manual_seed(1)
-    cfg = Config.fromfile(str(REPOSITORY / 'configs' / 'sola_bmn_demo.py'))
+    cfg = Config.fromfile(str(REPOSITORY / 'configs' / 'bmn' / 'sola_bmn_demo.py'))
     cfg.merge_from_dict(
         dict(
             model=dict(
@@ -329,7 +329,7 @@ def test_the_command_line(root, tmp_path):
 @pytest.fixture
 def one_stage(root, tmp_path):
     """Config and checkpoint of an ActionFormer that a training told its classes."""
-    cfg = Config.fromfile(str(REPOSITORY / 'configs' / 'actionformer_demo.py'))
+    cfg = Config.fromfile(str(REPOSITORY / 'configs' / 'actionformer' / 'actionformer_demo.py'))
     cfg.merge_from_dict(dict(model=dict(feat_dim=32, num_classes=2, channels=16)))
     cfg.model.test_cfg = dict(score_threshold=0.0, nms=dict(max_segments=7))
     cfg.test_dataloader.dataset.update(

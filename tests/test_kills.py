@@ -27,7 +27,7 @@ from mmsola.models import SoLa
 
 pytestmark = pytest.mark.slow
 
-ROOT = DEMO_CONFIG.parents[1]
+ROOT = DEMO_CONFIG.parents[2]
 TOOLS = ROOT / 'tools'
 CHANNELS = TINY['model.neck.in_channels']
 KILLS, EPOCHS = 3, 6
@@ -101,7 +101,7 @@ def config(request, tmp_path, weights):
             {**TINY, 'train_cfg.max_epochs': EPOCHS, 'custom_hooks.1.num_videos': 0}
         )
     else:
-        cfg = Config.fromfile(ROOT / 'configs' / 'sola_bmn_demo.py')
+        cfg = Config.fromfile(ROOT / 'configs' / 'bmn' / 'sola_bmn_demo.py')
         cfg.merge_from_dict(TINY_BMN)
         cfg.model.neck.init_cfg.checkpoint = str(weights)
     cfg.train_cfg.max_epochs = EPOCHS

@@ -23,16 +23,18 @@ from generated_data import (
 from mmaction.registry import MODELS
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
+from shipped_configs import shipped_configs
 
 from mmsola import compat
 from mmsola.engine.launch import build_runner
 
 ROOT = Path(__file__).parents[1]
+SHIPPED = shipped_configs()
 CONFIGS = {
-    path.stem: path
-    for path in sorted((ROOT / 'configs').glob('*.py'))
+    name: path
+    for name, path in SHIPPED.items()
     # test_end_to_end.py has what learns from frames
-    if not path.stem.startswith(('sola_pretrain_', 'recognition_', 'finetune_'))
+    if not name.startswith(('sola_pretrain_', 'recognition_', 'finetune_'))
 }
 NECKS = ('sola_', 'scratch_', 'smooth_')  # what may stand before the name of the plain config
 # these need what other configs write, and run after them; DRN is not in every MMAction2
@@ -136,7 +138,7 @@ def give_checkpoint(cfg):
     wanted = cfg.model.get('neck', {}).get('init_cfg', {}).get('checkpoint')
     if wanted is None or list(Path().glob(wanted)):
         return
-    pretraining = Config.fromfile(ROOT / 'configs' / f'{Path(wanted).parent.name}.py')
+    pretraining = Config.fromfile(SHIPPED[Path(wanted).parent.name])
     neck = MODELS.build(pretraining.model.neck)
     torch.nn.init.constant_(neck.alpha, 0.5)
     path = Path(wanted.replace('*', 'probe_auc_epoch_1'))
@@ -225,8 +227,10 @@ def test_a_neck_is_pretrained_by_a_shipped_config_on_the_same_features(name):
         return
     pretraining = Path(neck.init_cfg.checkpoint).parent
     assert pretraining.parent.name == 'work_dirs'
-    path = ROOT / 'configs' / f'{pretraining.name}.py'
-    assert f'python tools/train.py configs/{path.name}' in CONFIGS[name].read_text()
+    path = SHIPPED[pretraining.name]
+    assert (
+        f'python tools/train.py configs/{path.parent.name}/{path.name}' in CONFIGS[name].read_text()
+    )
     theirs = Config.fromfile(path)
     assert neck.in_channels == theirs.model.neck.in_channels
     ours, theirs = (c.train_dataloader.dataset for c in (cfg, theirs))

@@ -19,8 +19,8 @@ from warm_processes import run_tool
 from mmsola.evaluation.average_recall import average_recall
 from mmsola.evaluation.class_scores import ClassScoreError
 from mmsola.evaluation.conventions import ConventionError
-from mmsola.evaluation.submission import read_submission
-from mmsola.evaluation.temporal_iou import temporal_iou
+from mmsola.structures.submission import read_submission
+from mmsola.structures.temporal_iou import temporal_iou
 
 GRID = np.linspace(0.5, 0.95, 10)
 

@@ -19,7 +19,7 @@ from mmsola.engine.launch import build_runner, check_neck
 from mmsola.evaluation.seeds import validations_of
 from mmsola.models import SoLa
 
-CONFIG = Path(__file__).parents[1] / 'configs' / 'sola_bmn_demo.py'
+CONFIG = Path(__file__).parents[1] / 'configs' / 'bmn' / 'sola_bmn_demo.py'
 CHANNELS = 8
 TINY = {
     'model.feat_dim': CHANNELS,

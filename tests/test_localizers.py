@@ -24,7 +24,8 @@ import mmsola
 from mmsola.models import SnippetNeckMixin, SoLa
 from mmsola.models.localizers import register
 from mmsola.models.localizers.boundary_regression import sampled_convolution
-from mmsola.models.localizers.proposals import ranked_proposals, soft_nms
+from mmsola.models.localizers.proposals import ranked_proposals
+from mmsola.structures.proposal_nms import soft_nms
 
 STOCK = {'BMN': StockBMN, 'TEM': StockTEM, 'TCANet': StockTCANet}
 ALL = pytest.mark.parametrize('cfg', [BMN, TEM, TCANET], ids=lambda cfg: cfg['type'])

@@ -13,7 +13,7 @@ from generated_data import feature_dataset
 from mmaction.registry import TRANSFORMS
 from mmengine.runner import Runner
 
-from mmsola.datasets.point_transforms import draw_piece
+from mmsola.datasets.transforms.point_targets import draw_piece
 
 REFERENCE = np.load(Path(__file__).parent / 'data' / 'actionformer_reference.npz')
 CHANNELS, FPS, STRIDE, WINDOW = 3, 30.0, 4, 16

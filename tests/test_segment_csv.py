@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from warm_processes import run_tool
 
-from mmsola.datasets.annotations import AnnotationError, Segment, load_annotations
+from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.tables.csv_annotations import annotate_from_csv, summary_lines
 from mmsola.datasets.tables.seeded_split import draw_validation
 from mmsola.datasets.tables.segment_csv import parse_time, read_segment_csv
+from mmsola.structures.video_record import Segment
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'make_annotations.py'
 

@@ -16,8 +16,9 @@ from mmaction.registry import TASK_UTILS
 from plain_segment_nms import plain_segment_nms
 from torch.testing import assert_close
 
-from mmsola.models.points.decoding import Candidates, decode_points, join
-from mmsola.models.points.segment_nms import SegmentNMS
+from mmsola.models.points.decoding import decode_points
+from mmsola.structures.candidates import Candidates, join
+from mmsola.structures.segment_nms import SegmentNMS
 
 DATA = Path(__file__).parent / 'data'
 DECODING = dict(score_threshold=0.001, top_k=2000, min_length=0.05)

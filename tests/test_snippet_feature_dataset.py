@@ -14,7 +14,7 @@ from mmengine.evaluator import Evaluator
 
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.features.feature_store import FeatureError
-from mmsola.datasets.timeline import TimelineError
+from mmsola.datasets.snippet_times import TimelineError
 
 CHANNELS = 4
 LENGTHS = {'a': 30, 'b': 40, 'c': 10}

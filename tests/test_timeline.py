@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmsola.datasets.annotations import VideoRecord
-from mmsola.datasets.timeline import SnippetTimeline, TimelineError
+from mmsola.datasets.snippet_times import SnippetTimeline, TimelineError
+from mmsola.structures.video_record import VideoRecord
 
 RECORD = VideoRecord('v_abc', duration_sec=60.0, fps=30.0)
 

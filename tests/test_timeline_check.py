@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from generated_data import feature_dataset
 
-from mmsola.datasets.timeline import TimelineError
+from mmsola.datasets.snippet_times import TimelineError
 
 WINDOW = 16
 

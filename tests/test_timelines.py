@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.visualization.class_colours import NEUTRAL, class_colours
+from mmsola.visualization.methods_picture import MAX_LANES, MAX_LETTERS, draw_timelines, pick_videos
 from mmsola.visualization.results_page import read_markdown_tables, write_results_page
-from mmsola.visualization.timelines import MAX_LANES, MAX_LETTERS, draw_timelines, pick_videos
-from mmsola.visualization.video_timeline import MOST_OPAQUE, draw_video_timeline
+from mmsola.visualization.video_picture import MOST_OPAQUE, draw_video_timeline
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'plot_timelines.py'
 SEGMENTS = np.array([[1.0, 3.0], [6.0, 9.5]])

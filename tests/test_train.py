@@ -28,7 +28,7 @@ from mmsola.models.necks import SoLa
 
 pytestmark = pytest.mark.slow
 
-TOOLS = DEMO_CONFIG.parents[1] / 'tools'
+TOOLS = DEMO_CONFIG.parents[2] / 'tools'
 EPOCHS = 4
 NO_PICTURES = ['custom_hooks.1.num_videos=0']
 

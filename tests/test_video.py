@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from generated_videos import brightness, damage, picture, turn, write_sound, write_video
 
-from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import Video, VideoError, list_videos
 from mmsola.datasets.videos.video_list import find_videos

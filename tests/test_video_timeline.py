@@ -15,16 +15,16 @@ from matplotlib.colors import to_rgb
 from mmsola.apis import inference
 from mmsola.apis.inference import LocalizationInferencer, _Source
 from mmsola.datasets.videos.video import Video, VideoError
-from mmsola.evaluation.detection_map import LabelledSegments
-from mmsola.visualization import timeline_video
+from mmsola.structures.labelled_segments import LabelledSegments
+from mmsola.visualization import film
 from mmsola.visualization.actionness import actionness
 from mmsola.visualization.class_colours import NEUTRAL, class_colours
+from mmsola.visualization.film import write_timeline_video
 from mmsola.visualization.lanes import lanes_of
 from mmsola.visualization.lettering import drawable, shortened
 from mmsola.visualization.thumbnails import thumbnails_of
-from mmsola.visualization.time_axis import time_marks
-from mmsola.visualization.timeline_video import write_timeline_video
-from mmsola.visualization.video_timeline import draw_video_timeline
+from mmsola.visualization.time_marks import time_marks
+from mmsola.visualization.video_picture import draw_video_timeline
 
 # not sorted by score
 FOUND = LabelledSegments(
@@ -234,7 +234,7 @@ def test_picture_and_film_of_a_run_have_one_colour_for_a_class(make_video, tmp_p
         labels.add((text.split()[0], colour))
         return picture(40, 22)
 
-    monkeypatch.setattr(timeline_video, '_draw_label', draw_label)
+    monkeypatch.setattr(film, '_draw_label', draw_label)
     figures = []
     monkeypatch.setattr(
         inference,
@@ -414,7 +414,7 @@ def test_the_video_has_the_time_of_the_first_and_an_even_size(
 
 @pytest.mark.parametrize('codecs', [av.codecs_available, {'mpeg4'}])
 def test_the_cursor_moves_with_the_time(make_video, tmp_path, monkeypatch, codecs):
-    monkeypatch.setattr(timeline_video.av, 'codecs_available', codecs)
+    monkeypatch.setattr(film.av, 'codecs_available', codecs)
     out = tmp_path / 'out.mp4'
     write_timeline_video(out, Video(make_video(num_frames=40)), FOUND)
     # below the picture, which is 360 pixels high

@@ -1,55 +1,6 @@
-"""BSN's middle step: what TEM dumped becomes proposals, and features of them for PEM.
+"""BSN's middle step: what TEM dumped becomes proposals, and features of them for PEM."""
 
-A killed call goes on where it stopped when it is repeated. After a change of settings, add
---overwrite.
-"""
-
-import argparse
-import os
-
-from mmengine.config import Config, DictAction
-
-import mmsola  # noqa: F401
-from mmsola.apis.bsn_proposals import ProposalError, ProposalGeneration, load_videos
-from mmsola.engine.command_line import run
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file, such as configs/bsn_pgm_anet.py')
-    parser.add_argument(
-        '--mode',
-        choices=['train', 'test'],
-        default='test',
-        help='the videos of ann_file_train, or those of ann_file_val (the default)',
-    )
-    parser.add_argument('--overwrite', action='store_true', help='make existing files again')
-    parser.add_argument(
-        '--num-processes',
-        type=int,
-        help="default: the config's pgm_features_thread, but at most one a CPU",
-    )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    wanted = cfg[f'pgm_features_{args.mode}_cfg'].get('pgm_features_thread', 1)
-    generation = ProposalGeneration.from_config(cfg, args.mode, args.overwrite)
-    try:
-        videos = load_videos(cfg.ann_file_train if args.mode == 'train' else cfg.ann_file_val)
-        written = generation.run(videos, args.num_processes or min(wanted, os.cpu_count() or 1))
-    except ProposalError as error:
-        raise SystemExit(str(error)) from None
-    print(
-        f'{len(videos)} videos: {written} files are written, {2 * len(videos) - written} were '
-        f'there; proposals in {generation.proposals}, features in {generation.features}'
-    )
-
+from mmsola.console import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('bsn-proposals')

@@ -1,53 +1,6 @@
-r"""Bring a published checkpoint of ActionFormer, TemporalMaxer or OpenTAD's TriDet under our names.
+"""Bring a published checkpoint of another project under our names."""
 
-python tools/convert_localizer.py configs/actionformer_thumos14.py \
-    epoch_034.pth.tar work_dirs/actionformer_thumos14/published.pth --classes thumos14_classes.txt
-
-Then: python tools/test.py configs/actionformer_thumos14.py \
-    work_dirs/actionformer_thumos14/published.pth
-"""
-
-import mmsola  # noqa: F401  before MMAction2, which it makes work
-
-# isort: split
-import argparse
-
-from mmaction.utils import register_all_modules
-from mmengine.config import Config, DictAction
-
-from mmsola.apis.published_localizer import convert_published
-from mmsola.datasets.class_names import read_class_names
-from mmsola.engine.command_line import run
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='a config whose model is that of the checkpoint')
-    parser.add_argument('checkpoint', help="of the authors' code")
-    parser.add_argument('out', help='where to write it')
-    parser.add_argument(
-        '--weights',
-        choices=['average', 'last'],
-        default='average',
-        help='the moving average that the authors test (default), or the last step',
-    )
-    parser.add_argument('--classes', help='text file with the classes in the order of its training')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    register_all_modules()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    names = None if args.classes is None else read_class_names(args.classes)
-    count = convert_published(cfg, args.checkpoint, args.out, args.weights, names)
-    print(f'written: {args.out}, {count:,} parameters')
-
+from mmsola.console import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('convert')

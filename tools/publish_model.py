@@ -1,37 +1,6 @@
-r"""Write a checkpoint to give away: weights alone, the hash in its name.
+"""Write a checkpoint to give away: weights alone, the hash in its name."""
 
-python tools/publish_model.py work_dirs/sola_pretrain_hacs_i3d/best_probe_auc_epoch_140.pth \
-    published/sola_hacs-i3d --sola-only --config configs/sola_pretrain_hacs_i3d.py
-"""
-
-import argparse
-from importlib.metadata import version
-
-from mmengine.config import Config
-
-import mmsola
-from mmsola.apis.publish import publish_model
-from mmsola.engine.command_line import run
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('checkpoint', help='checkpoint of tools/train.py')
-    parser.add_argument('out', help='path without the hash and .pth')
-    parser.add_argument('--sola-only', action='store_true', help='only the SoLa module')
-    parser.add_argument('--config', help='config to write beside the weights')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    meta = {'mmsola': mmsola.__version__, 'torch': version('torch')}
-    if args.config is not None:
-        meta['cfg'] = Config.fromfile(args.config).pretty_text
-    print(f'written: {publish_model(args.checkpoint, args.out, args.sola_only, meta)}')
-
+from mmsola.console import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('publish')

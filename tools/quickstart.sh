@@ -13,11 +13,11 @@ work_dir=${MMSOLA_WORK_DIR:-work_dirs/quickstart}
 sola=$work_dir/sola
 run tools/make_demo_data.py data/demo
 # --resume: a second quick start goes on from the first, or is done at once
-run tools/train.py configs/sola_pretrain_demo.py --work-dir "$sola" --seed 0 --resume
+run tools/train.py configs/sola/sola_pretrain_demo.py --work-dir "$sola" --seed 0 --resume
 best=$(ls -t -- "$sola"/best_*.pth | head -n 1)
 run tools/plot_tsm.py data/demo/features/demo_0100.npy "$best" --out "$work_dir/tsm.png" \
     --ann-file data/demo/annotations.json --stride-frames 8 --window-frames 16
-run tools/compare.py configs/bmn_demo.py configs/sola_bmn_demo.py --names BMN BMN+SoLa \
+run tools/compare.py configs/bmn/bmn_demo.py configs/bmn/sola_bmn_demo.py --names BMN BMN+SoLa \
     --seeds 0 1 2 --work-dir "$work_dir/compare" \
     --options-for BMN "val_evaluator.out_file=$work_dir/BMN_{seed}.json" \
     --options-for BMN+SoLa "val_evaluator.out_file=$work_dir/SoLa_{seed}.json" \
@@ -25,12 +25,12 @@ run tools/compare.py configs/bmn_demo.py configs/sola_bmn_demo.py --names BMN BM
 run tools/plot_timelines.py data/demo/annotations.json "BMN=$work_dir/BMN_0.json" \
     "BMN+SoLa=$work_dir/SoLa_0.json" --subset validation --out "$work_dir/timelines.png"
 # one that names what it finds
-run tools/train.py configs/sola_actionformer_demo.py --work-dir "$work_dir/actionformer" --seed 0 \
+run tools/train.py configs/actionformer/sola_actionformer_demo.py --work-dir "$work_dir/actionformer" --seed 0 \
     --resume --cfg-options "model.neck.init_cfg.checkpoint=$best"
-run tools/infer.py data/demo/features/demo_0100.npy --config configs/sola_actionformer_demo.py \
+run tools/infer.py data/demo/features/demo_0100.npy --config configs/actionformer/sola_actionformer_demo.py \
     --checkpoint "$work_dir/actionformer/epoch_*.pth" --ann-file data/demo/annotations.json \
     --out "$work_dir/labelled"
-run tools/export_features.py configs/sola_pretrain_demo.py "$best" "$work_dir/features" --overwrite
+run tools/export_features.py configs/sola/sola_pretrain_demo.py "$best" "$work_dir/features" --overwrite
 run tools/write_results_page.py "$work_dir/results.html" --title 'SoLa and BMN on generated data' \
     --text 'Generated features with the task discrepancy: class and scene dominate, and action is
 faint. It shows the road and proves nothing about real data.' --tables "$work_dir/table.md" \

@@ -1,32 +1,6 @@
 """Measure a checkpoint as a config says; arguments as in MMAction2's tools/test.py."""
 
-import argparse
-
-from mmsola.engine.command_line import run
-from mmsola.engine.launch import add_run_arguments, build_runner, load_config
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--dump', help='write the predictions to this .pkl file')
-    add_run_arguments(parser)
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    cfg = load_config(args)
-    cfg.load_from = args.checkpoint
-    if args.dump is not None:
-        if not args.dump.endswith(('.pkl', '.pickle')):
-            raise SystemExit(f'--dump: expected a file ending in .pkl, found {args.dump}')
-        evaluators = cfg.test_evaluator
-        evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
-        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
-    build_runner(cfg).test()
-
+from mmsola.console import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('test')

@@ -23,18 +23,18 @@ short=()
 run tools/make_video_world.py "$world" ${WORLD:-}
 for seed in "${seeds[@]}"; do
     # --resume: a second call goes on from the first, or is done at once
-    run tools/train.py configs/recognition_video_world.py --work-dir "$work_dir/recognizer/seed_$seed" \
+    run tools/train.py configs/recognition/recognition_video_world.py --work-dir "$work_dir/recognizer/seed_$seed" \
         --seed "$seed" --resume "${short[@]}"
-    run tools/extract_features.py configs/recognition_video_world.py \
+    run tools/extract_features.py configs/recognition/recognition_video_world.py \
         "$(<"$work_dir/recognizer/seed_$seed/last_checkpoint")" "$world/videos" \
         "$world/features_seed_$seed" --stride 8
 done
 
 # features, SoLa and localizers of one seed belong together
 export VIDEO_WORLD_FEATURES='features_seed_{seed}'
-run tools/train_seeds.py configs/sola_pretrain_video_world.py --seeds "${seeds[@]}" \
+run tools/train_seeds.py configs/sola/sola_pretrain_video_world.py --seeds "${seeds[@]}" \
     --work-dir "$work_dir/sola" "${short[@]}" | tee "$work_dir/probe.md"
-run tools/compare.py configs/{bmn,sola_bmn,scratch_bmn,smooth_bmn,finetune_bmn}_video_world.py \
+run tools/compare.py configs/bmn/{bmn,sola_bmn,scratch_bmn,smooth_bmn,finetune_bmn}_video_world.py \
     --names frozen SoLa scratch smooth fine-tuned --seeds "${seeds[@]}" \
     --work-dir "$work_dir/compare" --jobs 2 "${short[@]}" \
     --options-for frozen "val_evaluator.out_file=$work_dir/frozen_{seed}.json" \

@@ -1,45 +1,6 @@
 """Put what tools/compare.py printed, and pictures, on one HTML page."""
 
-import argparse
-import platform
-from importlib.metadata import version
-from pathlib import Path
-
-from mmsola.engine.command_line import run
-from mmsola.visualization.results_page import read_markdown_tables, write_results_page
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('out', help='the page, .html')
-    parser.add_argument('--title', default='Results')
-    parser.add_argument('--text', action='append', default=[], help='a paragraph; repeatable')
-    parser.add_argument('--tables', help='text file with markdown tables')
-    parser.add_argument(
-        '--picture',
-        nargs=2,
-        action='append',
-        default=[],
-        metavar=('FILE', 'CAPTION'),
-        help='png and what it shows; repeatable',
-    )
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    packages = ('torch', 'mmengine', 'mmaction2', 'numpy')
-    write_results_page(
-        args.out,
-        args.title,
-        args.text,
-        read_markdown_tables(Path(args.tables).read_text('utf-8')) if args.tables else [],
-        {caption: file for file, caption in args.picture},
-        f'Python {platform.python_version()}, {platform.machine()}, '
-        + ', '.join(f'{name} {version(name)}' for name in packages),
-    )
-    print(f'written: {args.out}')
-
+from mmsola.console import run_command
 
 if __name__ == '__main__':
-    run(main)
+    run_command('results-page')

@@ -24,15 +24,11 @@ resized_pipeline = [
     _base_.training_pipeline[-1],
 ]
 resized_whole_pipeline = [_base_.whole_pipeline[0], resize, *_base_.whole_pipeline[1:]]
-train_dataloader = dict(
-    batch_size=16, dataset=dict(class_agnostic=True, pipeline=resized_pipeline)
-)
+train_dataloader = dict(batch_size=16, dataset=dict(class_agnostic=True, pipeline=resized_pipeline))
 val_dataloader = dict(dataset=dict(class_agnostic=True, pipeline=resized_whole_pipeline))
 test_dataloader = val_dataloader
 # every segment gets the two best classes of its video
-class_scores = dict(
-    file='data/ActivityNet/cuhk_val_simp_share.json', top_k=2, multiply='root'
-)
+class_scores = dict(file='data/ActivityNet/cuhk_val_simp_share.json', top_k=2, multiply='root')
 val_evaluator = dict(class_scores=class_scores)
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=15)

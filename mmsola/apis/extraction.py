@@ -193,7 +193,7 @@ def encoder_of(
     if content is None or 'model' not in content:
         raise ExtractionError(
             f'{manifest}: not there, so how these features were made is not known. Expected the '
-            "folder that tools/extract_features.py wrote; or name the encoder's config and "
+            "folder that mmsola extract wrote; or name the encoder's config and "
             'checkpoint.'
         )
     for key in ('model', 'frame_pipeline', 'snippet_pipeline'):

@@ -10,7 +10,7 @@ import numpy as np
 from mmsola.apis.export import ExportError
 from mmsola.atomic import replacing
 from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.snippet_times import SnippetTimeline
 
 STREAMS = ('rgb', 'flow')
 SUBSETS = ('val', 'test')

@@ -32,12 +32,10 @@ from mmsola.apis.inference_inputs import (
 from mmsola.apis.segment_classes import ScoringEncoder, classified
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.videos.video_facts import read_facts
 from mmsola.engine.launch import check_neck
-from mmsola.evaluation.detection_map import LabelledSegments, annotated_segments
-from mmsola.evaluation.localization_metric import LocalizationMetric, proposals_of
-from mmsola.evaluation.submission import submission_entries, write_submission
+from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.files.name_match import match_names, rules_used
 from mmsola.models.checkpoint_file import (
     CheckpointError,
@@ -49,10 +47,13 @@ from mmsola.models.checkpoint_file import (
 )
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.models.localizers import OneStageLocalizer, SnippetNeckMixin
+from mmsola.structures.labelled_segments import LabelledSegments, annotated_segments
+from mmsola.structures.submission import submission_entries, write_submission
+from mmsola.structures.window_merging import predicted_segments
+from mmsola.visualization.film import write_timeline_video
 from mmsola.visualization.thumbnails import thumbnails_of
-from mmsola.visualization.timeline_video import write_timeline_video
 from mmsola.visualization.tsm import figure_to_rgb
-from mmsola.visualization.video_timeline import draw_video_timeline
+from mmsola.visualization.video_picture import draw_video_timeline
 
 _SEQUENCES = dict(
     type='SnippetFeatureDataset',
@@ -103,7 +104,7 @@ class LocalizationInferencer(BaseInferencer):
         model: The localizer's config, or its file.
         weights: Its checkpoint, which must fit.
         encoder: The encoder of videos: a ``SnippetEncoder``, or a folder of features made by
-            ``tools/extract_features.py``. None takes the folder that the config's test data name;
+            ``mmsola extract``. None takes the folder that the config's test data name;
             feature files need none.
         encoder_checkpoint: The encoder's weights, where they lie elsewhere by now.
         class_names: Classes of the encoder's own classifier, in its order. Then each segment gets
@@ -267,7 +268,7 @@ class LocalizationInferencer(BaseInferencer):
         """What the localizer finds in each video, the best first, windows merged."""
         loader = DataLoader(inputs, batch_size, collate_fn=pseudo_collate)
         results = [
-            proposals_of(result)
+            (result['video_name'], predicted_segments(result))
             for batch in tqdm(loader, 'localizing', disable=not self.show_progress, leave=False)
             for result in self.model.test_step(batch)
         ]

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mmsola.datasets.annotations import VideoRecord
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.stream_store import open_features
-from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.videos.video import list_videos
 from mmsola.datasets.videos.video_facts import read_facts
 from mmsola.files.suffixes import VIDEO_SUFFIXES
+from mmsola.structures.video_record import VideoRecord
 
 
 class InferenceError(ValueError):
@@ -135,7 +135,7 @@ def annotation_entry(
     if fps is None and timeline.stride_frames is not None or duration_sec is None and fps is None:
         raise InferenceError(
             f'{path}: at how many frames a second its snippets were taken is not known; expected '
-            f'{path.stem}.json of tools/extract_features.py beside it. Give fps, or an annotation '
+            f'{path.stem}.json of mmsola extract beside it. Give fps, or an annotation '
             'file with it.'
         )
     if duration_sec is None:

@@ -22,7 +22,7 @@ def publish_model(
     file's SHA-256. Loads with ``load_from``, ``Pretrained`` and ``SoLa.from_checkpoint``.
 
     Args:
-        checkpoint: What tools/train.py wrote, or a pattern that one such file matches.
+        checkpoint: What mmsola train wrote, or a pattern that one such file matches.
         out: Path without the hash; an ending ``.pth`` is cut off.
         sola_only: Only the SoLa module, for other localizers to take as their neck.
         meta: What to write beside the weights, for example the config's text.

@@ -35,7 +35,7 @@ def convert_published(
     Args:
         cfg: A config whose ``model`` is that of the checkpoint.
         checkpoint: Of the authors' code, with or without ``module.`` before each name.
-        out: Where to write it, as ``load_from`` and ``tools/test.py`` take it.
+        out: Where to write it, as ``load_from`` and ``mmsola test`` take it.
         weights: ``'average'`` takes the moving average, ``'last'`` the weights of the last step.
         class_names: Names of the classes, in the order of that training.
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmsola.evaluation.detection_map import LabelledSegments
 from mmsola.models.encoders import EncoderError, SnippetEncoder
+from mmsola.structures.labelled_segments import LabelledSegments
 
 
 class ScoringEncoder:

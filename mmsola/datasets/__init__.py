@@ -1,20 +1,20 @@
-from mmsola.datasets.localization_transforms import GenerateSnippetLabels, LoadSnippetProposals
-from mmsola.datasets.point_transforms import (
-    GenerateGridSegments,
-    ResizeSnippets,
-    TruncateSnippets,
-)
 from mmsola.datasets.samplers import SnippetWindowSampler
 from mmsola.datasets.sliding_window_dataset import SlidingWindowDataset
 from mmsola.datasets.snippet_clip_dataset import SnippetClipDataset
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
-from mmsola.datasets.timeline import SnippetTimeline
-from mmsola.datasets.transforms import (
+from mmsola.datasets.snippet_times import SnippetTimeline
+from mmsola.datasets.transforms.loading import (
     LoadSnippetClips,
     LoadSnippetSequence,
     LoadSnippetWindow,
     PackSnippetInputs,
 )
+from mmsola.datasets.transforms.point_targets import (
+    GenerateGridSegments,
+    ResizeSnippets,
+    TruncateSnippets,
+)
+from mmsola.datasets.transforms.proposal_targets import GenerateSnippetLabels, LoadSnippetProposals
 
 __all__ = [
     'GenerateGridSegments',

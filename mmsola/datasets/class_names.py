@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, AnnotationError, VideoRecord
+from mmsola.datasets.annotations import AnnotationError
+from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL, VideoRecord
 
 _NUMBERED = re.compile(r'(\d+)[ \t]+(\S.*)')  # a line such as "7 BaseballPitch"
 _NEAREST = 3  # names that a message offers

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmsola.datasets.annotations import AnnotationError, VideoRecord
+from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.class_names import ClassChoice
-from mmsola.datasets.localization_transforms import GenerateSnippetLabels
-from mmsola.datasets.point_transforms import GenerateGridSegments
+from mmsola.datasets.transforms.point_targets import GenerateGridSegments
+from mmsola.datasets.transforms.proposal_targets import GenerateSnippetLabels
 from mmsola.datasets.untrimmed_videos import leave_out, named, say
+from mmsola.structures.video_record import VideoRecord
 
 
 def with_classes(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mmaction.registry import DATASETS
 
-from mmsola.datasets.localization_transforms import segments_in_window
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
+from mmsola.datasets.transforms.proposal_targets import segments_in_window
 
 
 @DATASETS.register_module()

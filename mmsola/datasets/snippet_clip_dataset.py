@@ -9,10 +9,9 @@ from mmaction.registry import DATASETS
 from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
-from mmsola.datasets.annotations import VideoRecord
 from mmsola.datasets.class_names import class_choice
 from mmsola.datasets.labelled_records import learnable_records, with_classes
-from mmsola.datasets.timeline import SnippetTimeline
+from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.untrimmed_videos import (
     leave_out,
     named,
@@ -24,6 +23,7 @@ from mmsola.datasets.videos.snippet_clips import SnippetClips
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import VideoError
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.structures.video_record import VideoRecord
 
 
 @DATASETS.register_module()

@@ -10,16 +10,16 @@ from mmaction.registry import DATASETS
 from mmengine.dist import get_dist_info
 from torch.utils.data import get_worker_info
 
-from mmsola.datasets.annotations import AnnotationError, VideoRecord, load_annotations
+from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.class_names import class_choice
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.stream_store import open_features, streams_of
 from mmsola.datasets.labelled_records import learnable_records, with_classes
-from mmsola.datasets.localization_transforms import LoadSnippetProposals
-from mmsola.datasets.timeline import SnippetTimeline
-from mmsola.datasets.timeline_check import ExtractionTimes, check_timelines
-from mmsola.datasets.transforms import LoadSnippetWindow, PackSnippetInputs
+from mmsola.datasets.snippet_times import SnippetTimeline
+from mmsola.datasets.span_check import ExtractionTimes, check_timelines
+from mmsola.datasets.transforms.loading import LoadSnippetWindow, PackSnippetInputs
+from mmsola.datasets.transforms.proposal_targets import LoadSnippetProposals
 from mmsola.datasets.untrimmed_videos import (
     leave_out,
     named,
@@ -28,6 +28,7 @@ from mmsola.datasets.untrimmed_videos import (
     video_info,
 )
 from mmsola.files.name_match import rules_used
+from mmsola.structures.video_record import VideoRecord
 
 
 @DATASETS.register_module()

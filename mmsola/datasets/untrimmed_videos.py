@@ -10,9 +10,10 @@ from contextlib import nullcontext, suppress
 from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
 
-from mmsola.datasets.annotations import VideoRecord, load_annotations
+from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.class_names import number_annotations
-from mmsola.datasets.timeline import SnippetTimeline, TimelineError
+from mmsola.datasets.snippet_times import SnippetTimeline, TimelineError
+from mmsola.structures.video_record import VideoRecord
 
 NAMED = 5  # videos that a message names before it only counts
 

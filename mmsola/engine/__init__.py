@@ -4,12 +4,14 @@ from mmsola.engine.class_names_hook import ClassNamesHook
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.gate_warmup_hook import GateWarmupHook
 from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
+from mmsola.engine.mixed_precision import BFloat16OptimWrapper
 from mmsola.engine.sync_buffers_hook import SyncBuffersHook
 from mmsola.engine.tsm_hook import TSMVisualizationHook
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook, ValidateFirstHook
 
 __all__ = [
     'AtomicLocalBackend',
+    'BFloat16OptimWrapper',
     'CheckpointFitsHook',
     'ClassNamesHook',
     'ExactResumeHook',

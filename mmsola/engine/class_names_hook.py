@@ -10,12 +10,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
-from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
 from mmsola.datasets.class_names import nearest_names
 from mmsola.datasets.untrimmed_videos import named
 from mmsola.engine.unwrap import one_stage_localizer
 from mmsola.models.heads.point_head import PointHead
 from mmsola.models.localizers import OneStageLocalizer
+from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
 
 
 @HOOKS.register_module()

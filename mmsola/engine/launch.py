@@ -13,10 +13,10 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
-from mmsola import compat
 from mmsola.atomic import remove_partials
 from mmsola.engine.checkpoint_fits_hook import CheckpointFitsHook
 from mmsola.engine.class_names_hook import ClassNamesHook
+from mmsola.engine.cpu_process_group import init_cpu_process_group
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
 from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
@@ -79,7 +79,7 @@ def build_runner(cfg: Config) -> Runner:
 
     ``load_from`` may be a pattern that one file matches, such as ``work_dirs/bmn/best_*.pth``.
     """
-    compat.init_cpu_process_group(cfg)
+    init_cpu_process_group(cfg)
     leave_out_idle_workers(cfg)
     if cfg.get('load_from'):
         cfg.load_from = named_checkpoint(cfg.load_from)

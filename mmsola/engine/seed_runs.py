@@ -22,7 +22,8 @@ from mmsola.atomic import replacing
 from mmsola.evaluation.seeds import validations_of
 from mmsola.files.json_file import is_number, read_json_object
 
-TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
+#: The command that trains one config.
+TRAIN = (sys.executable, '-u', '-m', 'mmsola', 'train')
 _STOP_SEC = 5  # for a training to clean up before it is killed
 
 
@@ -87,7 +88,7 @@ class SeedRun:
     def train(
         self, on_epoch: Callable[[], object] = lambda: None, num_threads: int | None = None
     ) -> None:
-        """Run tools/train.py until it ends; its output goes to ``train.log``.
+        """Run ``mmsola train`` until it ends; its output goes to ``train.log``.
 
         Raises:
             SeedRunError: The folder is one of other settings, or the training failed.
@@ -95,7 +96,7 @@ class SeedRun:
         _running.check()
         self.check()
         config = self._write_config()
-        command = [sys.executable, '-u', str(TRAIN), str(config), '--work-dir', str(self.folder)]
+        command = [*TRAIN, str(config), '--work-dir', str(self.folder)]
         command += ['--seed', str(self.seed), '--resume']
         env = dict(os.environ)
         if num_threads is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsola.evaluation.temporal_iou import ROUNDING, temporal_iou
+from mmsola.structures.temporal_iou import ROUNDING, temporal_iou
 
 ACTIVITYNET_GRID = tuple(np.linspace(0.5, 0.95, 10).round(2))
 

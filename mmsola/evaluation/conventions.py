@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmsola.evaluation.detection_map import LabelledSegments
 from mmsola.files.json_file import read_json
 from mmsola.files.name_match import plain_name
+from mmsola.structures.labelled_segments import LabelledSegments
 
 _TWICE_SEC = 1e-3  # segments of one label whose ends differ by no more are one, in both toolboxes
 

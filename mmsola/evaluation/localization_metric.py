@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,19 +13,17 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, load_annotations
+from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.untrimmed_videos import named
 from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall
 from mmsola.evaluation.class_scores import ClassScores
 from mmsola.evaluation.conventions import Convention
-from mmsola.evaluation.detection_map import (
-    LabelledSegments,
-    annotated_segments,
-    average_precision,
-)
-from mmsola.evaluation.submission import write_submission
+from mmsola.evaluation.detection_map import average_precision
 from mmsola.files.name_match import match_names, rules_used
-from mmsola.models.localizers.proposals import soft_nms
+from mmsola.structures.labelled_segments import LabelledSegments, annotated_segments
+from mmsola.structures.submission import write_submission
+from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
+from mmsola.structures.window_merging import merge_windows, predicted_segments
 
 _USUAL_NUMBERS = (1, 5, 10, 50, 100)
 
@@ -162,7 +160,7 @@ class LocalizationMetric(BaseMetric):
         samples = data_batch['data_samples'] if isinstance(data_batch, dict) else []
         for i, result in enumerate(data_samples):
             name = result['video_name']
-            entry: dict[str, Any] = proposals_of(result)
+            entry: dict[str, Any] = {'video_name': name, 'found': predicted_segments(result)}
             if self._ground_truth is None:
                 metainfo = samples[i].metainfo if i < len(samples) else {}
                 if 'annotations' not in metainfo:
@@ -183,7 +181,7 @@ class LocalizationMetric(BaseMetric):
                 'LocalizationMetric: there are results of no video; the data set of the evaluation '
                 'is empty, or the model returned nothing.'
             )
-        proposals = self.merged(results)
+        proposals = self.merged((entry['video_name'], entry['found']) for entry in results)
         ground_truth = self._ground_truth
         if ground_truth is None:
             self._say_left_out()
@@ -265,24 +263,11 @@ class LocalizationMetric(BaseMetric):
                 figures[f'AP/{label}'] = 100 * float(values.mean())
         return figures
 
-    def merged(self, results: list[dict]) -> dict[str, LabelledSegments]:
+    def merged(
+        self, windows: Iterable[tuple[str, LabelledSegments]]
+    ) -> dict[str, LabelledSegments]:
         """The best ``max_proposals`` of each video, of all its windows."""
-        return {name: self._merged(parts) for name, parts in _by_video(results).items()}
-
-    def _merged(self, parts: list[dict]) -> LabelledSegments:
-        rows = np.concatenate([part['proposals'] for part in parts])
-        labels = [label for part in parts for label in part['labels']]
-        if len(parts) > 1:
-            kept = []
-            for label in sorted(set(labels)):
-                chosen = rows[[i for i, other in enumerate(labels) if other == label]]
-                alpha, tiou = self.merge['alpha'], self.merge['tiou']
-                decayed = soft_nms(chosen, alpha, tiou, tiou, self.max_proposals)
-                kept += [(row, label) for row in decayed]
-            rows = np.array([row for row, _ in kept]).reshape(-1, 3)
-            labels = [label for _, label in kept]
-        order = np.argsort(-rows[:, 2], kind='stable')[: self.max_proposals]
-        return LabelledSegments(rows[order, :2], [labels[i] for i in order], rows[order, 2])
+        return merge_windows(windows, **self.merge, max_segments=self.max_proposals)
 
     def _detections(
         self,
@@ -349,32 +334,6 @@ class LocalizationMetric(BaseMetric):
         assert self.out_file is not None
         write_submission(self.out_file, detections, self.strip_prefix)
         print_log(f'Results of {len(detections)} videos are written to {self.out_file}.', 'current')
-
-
-def proposals_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a localizer predicted for a video or a window of it, as arrays.
-
-    Raises:
-        ValueError: A proposal is no segment with a score.
-    """
-    name, proposal_list = result['video_name'], result['proposal_list']
-    rows = np.array([[*p['segment'], p['score']] for p in proposal_list], float).reshape(-1, 3)
-    bad = ~np.isfinite(rows).all(axis=1) | (rows[:, 1] < rows[:, 0])
-    if bad.any():
-        raise ValueError(
-            f'{name}: {bad.sum()} of {len(rows)} proposals are no segments with a score, such as '
-            f'start, end, score = {rows[bad][0].tolist()}; expected numbers and start <= end. A '
-            'training that diverged gives such.'
-        )
-    labels = [str(p.get('label', '')) for p in proposal_list]
-    return {'video_name': name, 'proposals': rows, 'labels': labels}
-
-
-def _by_video(results: list[dict]) -> dict[str, list[dict]]:
-    videos: dict[str, list[dict]] = {}
-    for entry in results:
-        videos.setdefault(entry['video_name'], []).append(entry)
-    return videos
 
 
 def _each_once(found: LabelledSegments) -> np.ndarray:

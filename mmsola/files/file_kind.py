@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-_MAKE = (
-    'make an annotation file of a table: python tools/make_annotations.py TABLE.csv VIDEOS OUT.json'
-)
+_MAKE = 'make an annotation file of a table: mmsola annotations TABLE.csv VIDEOS OUT.json'
 
 
 def refuse_other_kinds(path: str, error: type[ValueError]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from matplotlib.colors import to_rgb
 
-from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
+from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
 
 Colour = tuple[float, float, float]
 

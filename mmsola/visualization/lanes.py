@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, ROUNDING_SEC
-from mmsola.evaluation.detection_map import LabelledSegments
+from mmsola.structures.labelled_segments import LabelledSegments
+from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL, ROUNDING_SEC
 
 Span = tuple[float, float]  # seconds
 

@@ -10,7 +10,8 @@ from mmaction.evaluation.functional.accuracy import (
 )
 
 from mmsola.evaluation.average_recall import average_recall
-from mmsola.evaluation.detection_map import LabelledSegments, average_precision
+from mmsola.evaluation.detection_map import average_precision
+from mmsola.structures.labelled_segments import LabelledSegments
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 

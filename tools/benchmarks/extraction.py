@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmsola.datasets.generated.video_world import render_untrimmed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CONFIG = REPOSITORY / 'configs' / 'recognition_video_world.py'
+CONFIG = REPOSITORY / 'configs' / 'recognition' / 'recognition_video_world.py'
 FPS, STRIDE, INTERVAL = 16, 8, 2
 
 

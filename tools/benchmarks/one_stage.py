@@ -14,9 +14,10 @@ from plain_one_stage import Detections, PlainActionFormer, decode, soft_nms
 from torch import Tensor, nn
 
 from mmsola.models import ActionFormer, SoLa
-from mmsola.models.points.decoding import Candidates, decode_points, join
+from mmsola.models.points.decoding import decode_points
 from mmsola.models.points.pyramid_points import default_ranges, pyramid_points
-from mmsola.models.points.segment_nms import SegmentNMS
+from mmsola.structures.candidates import Candidates, join
+from mmsola.structures.segment_nms import SegmentNMS
 
 _HOUR = 22_500  # snippets of four frames, 25 of them a second
 

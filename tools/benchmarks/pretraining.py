@@ -131,7 +131,7 @@ class _Waiting(Hook):
 
 
 def _share_waiting(name: str, workers: int, with_bank: bool) -> float:
-    cfg = Config.fromfile(str(CONFIGS / f'sola_pretrain_{name}.py'))
+    cfg = Config.fromfile(str(CONFIGS / 'sola' / f'sola_pretrain_{name}.py'))
     cfg.launcher = 'none'
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=100)
     cfg.train_dataloader.num_workers = workers

@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmsola.datasets import SnippetFeatureDataset
 from mmsola.engine.launch import build_runner
 
-CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'sola_pretrain_hacs_i3d.py'
+CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'sola' / 'sola_pretrain_hacs_i3d.py'
 LENGTH = 200  # snippets a video
 HACS_VIDEOS = 37_600
 

@@ -7,9 +7,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1, norm_type=2),
     # only the kernels of convolutions decay
     paramwise_cfg=dict(
-        custom_keys=dict(
-            bias=dict(decay_mult=0), norm=dict(decay_mult=0), scale=dict(decay_mult=0)
-        )
+        custom_keys=dict(bias=dict(decay_mult=0), norm=dict(decay_mult=0), scale=dict(decay_mult=0))
     ),
 )
 param_scheduler = [

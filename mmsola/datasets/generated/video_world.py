@@ -14,10 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from mmsola.atomic import replacing
-from mmsola.datasets.annotations import Segment
 from mmsola.datasets.generated.moving_shapes import draw_look, draw_scene, render_frames
 from mmsola.datasets.generated.shape_actions import CLASSES, Action
 from mmsola.files.json_file import read_json_object
+from mmsola.structures.video_record import Segment
 
 # Scenes of a subset; none is in both.
 NUM_SUBJECTS = 12

@@ -14,11 +14,12 @@ from typing import Any
 from tqdm import tqdm
 
 from mmsola.atomic import replacing
-from mmsola.datasets.annotations import ROUNDING_SEC, AnnotationError
+from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.tables.seeded_split import draw_validation
 from mmsola.datasets.tables.segment_csv import CsvRow, SegmentTable, read_segment_csv
 from mmsola.datasets.videos.video import Video, VideoError, list_videos
 from mmsola.files.suffixes import VIDEO_SUFFIXES
+from mmsola.structures.video_record import ROUNDING_SEC
 
 _SHOWN = 10  # problems, or names of videos
 

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL, AnnotationError, Segment
+from mmsola.datasets.annotations import AnnotationError
+from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL, Segment
 
 REQUIRED_COLUMNS = ('video', 'start', 'end')
 OPTIONAL_COLUMNS = ('label', 'subset', 'subject')

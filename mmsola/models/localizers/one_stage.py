@@ -13,8 +13,9 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmsola.datasets.annotations import CLASS_AGNOSTIC_LABEL
-from mmsola.models.points.decoding import Candidates, decode_points, join
+from mmsola.models.points.decoding import decode_points
+from mmsola.structures.candidates import Candidates, join
+from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
 
 
 class OneStageLocalizer(BaseModel):

@@ -1,7 +1,3 @@
 """The points of a pyramid: where they lie, what they learn, and what becomes of their outputs."""
 
-from mmsola.models.points import (  # noqa: F401  they are registered
-    center_assigner,
-    cost_assigner,
-    segment_nms,
-)
+from mmsola.models.points import center_assigner, cost_assigner  # noqa: F401  they are registered

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-
-class Candidates(NamedTuple):
-    """Labelled segments of one video.
-
-    Attributes:
-        segments: ``(N, 2)``, start and end in grid units.
-        scores: ``(N,)``.
-        labels: ``(N,)`` int64, indices of classes.
-    """
-
-    segments: Tensor
-    scores: Tensor
-    labels: Tensor
+from mmsola.structures.candidates import Candidates
 
 
 def decode_points(
@@ -60,8 +45,3 @@ def decode_points(
     start, end = time - left * stride, time + right * stride
     kept = end - start > min_length
     return Candidates(torch.stack([start, end], dim=1)[kept], scores[kept], labels[kept])
-
-
-def join(parts: Sequence[Candidates]) -> Candidates:
-    """All candidates of one or more parts, one part after the other."""
-    return Candidates(*(torch.cat(column) for column in zip(*parts)))

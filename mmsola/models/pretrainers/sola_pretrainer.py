@@ -1,4 +1,4 @@
-"""What tools/train.py trains without labels: SoLa under Similarity Matching."""
+"""What mmsola train trains without labels: SoLa under Similarity Matching."""
 
 from __future__ import annotations
 

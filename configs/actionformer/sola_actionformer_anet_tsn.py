@@ -1,0 +1,10 @@
+# First: python tools/train.py configs/sola/sola_pretrain_anet_tsn.py
+_base_ = 'actionformer_anet_tsn.py'
+
+model = dict(
+    neck=dict(
+        type='SoLa',
+        in_channels=400,
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/sola_pretrain_anet_tsn/best_*.pth'),
+    )
+)

@@ -1,0 +1,11 @@
+# First: python tools/train.py configs/sola/sola_pretrain_demo.py
+_base_ = 'actionformer_demo.py'
+
+model = dict(
+    neck=dict(
+        type='SoLa',
+        in_channels=64,
+        hidden_channels=64,
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/sola_pretrain_demo/best_*.pth'),
+    )
+)

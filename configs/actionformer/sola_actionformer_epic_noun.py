@@ -1,0 +1,12 @@
+# First: python tools/train.py configs/sola/sola_pretrain_epic_slowfast.py
+_base_ = 'actionformer_epic_noun.py'
+
+model = dict(
+    neck=dict(
+        type='SoLa',
+        in_channels=2304,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='work_dirs/sola_pretrain_epic_slowfast/best_*.pth'
+        ),
+    )
+)

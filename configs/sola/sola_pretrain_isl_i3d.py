@@ -1,0 +1,17 @@
+# Indian Sign Language sentences, I3D features.
+_base_ = ['../_base_/sola_pretrain_small.py', '../_base_/datasets/isl_i3d.py']
+
+model = dict(neck=dict(in_channels=1024), head=dict(in_channels=1024))
+
+fit = dict(**_base_.training, role='fit', pipeline=_base_.whole_pipeline)
+score = dict(**_base_.validation, role='score', pipeline=_base_.whole_pipeline)
+
+# one step an epoch
+train_dataloader = dict(batch_size=102, dataset=_base_.training)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score]))
+test_dataloader = val_dataloader
+# as it was measured: 50 steps are enough here
+custom_hooks = [
+    *_base_.custom_hooks[:-1],
+    dict(type='GateWarmupHook', num_steps=50, until=None),
+]

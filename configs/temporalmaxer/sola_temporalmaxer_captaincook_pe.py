@@ -1,0 +1,12 @@
+# First: python tools/train.py configs/sola/sola_pretrain_captaincook_pe.py
+_base_ = 'temporalmaxer_captaincook_pe.py'
+
+model = dict(
+    neck=dict(
+        type='SoLa',
+        in_channels=768,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='work_dirs/sola_pretrain_captaincook_pe/best_*.pth'
+        ),
+    )
+)

@@ -1,0 +1,12 @@
+# First: python tools/train.py configs/sola/sola_pretrain_hacs_slowfast.py
+_base_ = 'tridet_hacs.py'
+
+model = dict(
+    neck=dict(
+        type='SoLa',
+        in_channels=2304,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='work_dirs/sola_pretrain_hacs_slowfast/best_*.pth'
+        ),
+    )
+)

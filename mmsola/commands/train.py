@@ -1,0 +1,59 @@
+"""Train what a config describes; the arguments are those of MMAction2's tools/train.py."""
+
+import argparse
+
+from mmsola.engine.launch import add_run_arguments, build_runner, load_config
+from mmsola.engine.mixed_precision import enable_amp
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint; without a value, from the newest in the work directory',
+    )
+    parser.add_argument('--amp', action='store_true', help='train with mixed precision')
+    parser.add_argument('--no-validate', action='store_true', help='train without validation')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the batch size over auto_scale_lr.base_batch_size',
+    )
+    parser.add_argument('--seed', type=int, help="random seed; default the config's")
+    parser.add_argument(
+        '--diff-rank-seed', action='store_true', help='a seed of its own for each process'
+    )
+    parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms')
+    add_run_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        enable_amp(cfg)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        if 'auto_scale_lr' not in cfg:
+            raise SystemExit(
+                f'{args.config}: --auto-scale-lr needs '
+                'auto_scale_lr=dict(base_batch_size=...) in the config.'
+            )
+        cfg.auto_scale_lr.enable = True
+    randomness = dict(cfg.get('randomness') or {'seed': None})
+    if args.seed is not None:
+        randomness['seed'] = args.seed
+    if args.diff_rank_seed:
+        randomness['diff_rank_seed'] = True
+    if args.deterministic:
+        randomness['deterministic'] = True
+    cfg.randomness = randomness
+    build_runner(cfg).train()

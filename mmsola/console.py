@@ -1,0 +1,71 @@
+"""The command ``mmsola``: each tool is a subcommand, ``mmsola train CONFIG``.
+
+A file in ``tools/`` is the same subcommand, for those who work in a clone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from mmsola.engine.command_line import run
+from mmsola.version import __version__
+
+#: What each subcommand does; its code is in the module of this name in mmsola/commands.
+COMMANDS = {
+    'train': 'train what a config describes',
+    'test': 'measure a checkpoint as a config says',
+    'train-seeds': 'pretrain SoLa with several seeds, and tabulate what it gains',
+    'compare': 'compare configs over paired seeds',
+    'eval': 'measure a file of results: AR@AN, AUC, mAP',
+    'annotations': 'make an annotation file of a table of segments',
+    'epic-annotations': "make an annotation file of EPIC-KITCHENS-100's csv files",
+    'extract': 'write snippet features of videos',
+    'infer': 'find actions in videos or in files of features',
+    'export': 'write SoLa features for other toolboxes',
+    'classify': 'write class scores of whole videos',
+    'bsn-proposals': "make the proposals of BSN's chain",
+    'convert': 'read the checkpoint of a published localizer',
+    'publish': 'write a checkpoint to give away',
+    'plot-timelines': 'draw what several methods found in some videos',
+    'plot-tsm': 'draw self-similarity before and after SoLa',
+    'results-page': 'write tables and pictures on one HTML page',
+    'demo-data': 'generate small features to try everything with',
+    'video-world': 'generate small videos to try everything with',
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the subcommand that the first argument names."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = arguments[0] if arguments else '--help'
+    if name in ('-h', '--help'):
+        print(_usage())
+    elif name == '--version':
+        print(f'mmsola {__version__}')
+    elif name in COMMANDS:
+        sys.argv[:] = [f'mmsola {name}', *arguments[1:]]
+        run_command(name)
+    else:
+        sys.exit(f'mmsola {name}: there is no such command.\n\n{_usage()}')
+
+
+def run_command(name: str) -> None:
+    """Run a subcommand with the arguments in ``sys.argv``."""
+    module = import_module(f'mmsola.commands.{name.replace("-", "_")}')
+    run(module.main, *getattr(module, 'EXPECTED_ERRORS', ()))
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f'  {name:{width}}  {what}' for name, what in COMMANDS.items()]
+    return '\n'.join(
+        [
+            'usage: mmsola COMMAND ...',
+            '',
+            *lines,
+            '',
+            'mmsola COMMAND --help says more, with an example.',
+        ]
+    )
