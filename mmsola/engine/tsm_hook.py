@@ -23,6 +23,10 @@ class TSMVisualizationHook(Hook):
 
     Args:
         num_videos: How many; evenly spaced over the scored videos of ``val_dataloader``.
+
+    Examples:
+        >>> HOOKS.build(dict(type='TSMVisualizationHook', num_videos=2)).num_videos
+        2
     """
 
     priority = 'LOW'

@@ -40,6 +40,13 @@ class SGPPyramid(PyramidBackbone):
         Input ``(B, C, T)`` and mask ``(B, 1, T)``; output of level l ``(B, C, T / 2**l)``.
 
     Source: the numbers are those of OpenTAD's port.
+
+    Examples:
+        >>> import torch
+        >>> pyramid = SGPPyramid(channels=16, num_levels=3)
+        >>> features, masks = pyramid(torch.rand(1, 16, 8), torch.ones(1, 1, 8, dtype=torch.bool))
+        >>> [tuple(level.shape) for level in features]
+        [(1, 16, 8), (1, 16, 4), (1, 16, 2)]
     """
 
     def __init__(

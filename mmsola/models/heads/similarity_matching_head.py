@@ -31,6 +31,14 @@ class SimilarityMatchingHead(BaseModule):
 
     Raises:
         ValueError: ``num_projection_layers`` is not 0, 1, 2 or 3.
+
+    Examples:
+        >>> import torch
+        >>> head = SimilarityMatchingHead(in_channels=8, predictor_channels=4)
+        >>> head(torch.rand(2, 8, 5)).shape
+        torch.Size([2, 5, 5])
+        >>> sorted(head.loss(torch.rand(2, 8, 5)))
+        ['kl', 'loss']
     """
 
     def __init__(

@@ -15,7 +15,16 @@ from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 
 
 class TEM(SnippetNeckMixin, StockTEM):
-    """MMAction2's ``TEM`` that accepts ``neck=``, and videos without segments."""
+    """MMAction2's ``TEM`` that accepts ``neck=``, and videos without segments.
+
+    Examples:
+        >>> model = TEM(
+        ...     temporal_dim=16, boundary_ratio=0.1, tem_feat_dim=12, tem_hidden_dim=8,
+        ...     tem_match_threshold=0.5, neck=dict(type='SoLa', frozen=False)
+        ... )
+        >>> [tuple(x.shape) for x in model([torch.rand(12, 30)])]
+        [(3, 16)]
+    """
 
     feat_dim_key = 'tem_feat_dim'
 

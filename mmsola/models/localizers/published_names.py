@@ -72,7 +72,7 @@ def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Shapes stay, but for the scales of the levels, which are one vector here. Constants that a
     config tells (points, positions) are left out.
 
-    Example:
+    Examples:
         >>> import torch
         >>> list(renamed({'module.cls_head.cls_head.conv.bias': torch.zeros(3)}))
         ['head.classification.out.bias']

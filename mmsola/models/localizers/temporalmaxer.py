@@ -19,6 +19,12 @@ class TemporalMaxer(SnippetNeckMixin, OneStageLocalizer):
     dict here, and for training videos without segments, which stop the original. With the default
     group norm a prediction depends on the length that a sequence is padded to, as published. See
     :class:`OneStageLocalizer` for the arguments.
+
+    Examples:
+        >>> import torch
+        >>> model = TemporalMaxer(feat_dim=16, num_classes=3, channels=16, max_snippets=576)
+        >>> model([torch.randn(16, 100)], mode='tensor').logits.shape
+        torch.Size([1, 1134, 3])
     """
 
     temporal_dim_key = None

@@ -41,7 +41,7 @@ class SoLa(BaseModule):
     Shapes:
         Input and output ``(B, C, T)``, T in snippets.
 
-    Example:
+    Examples:
         >>> neck = SoLa(in_channels=8, hidden_channels=4)
         >>> x = torch.rand(2, 8, 30)
         >>> torch.equal(neck(x), x)
