@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class PyramidBackbone(BaseModule):
     """From an embedded sequence to features at half the rate, a quarter of it, and so on.
 
-    Derived classes say what a block is: a module ``(x, mask) -> (x, mask)`` over ``(B, C, T)`` and
+    Derived classes define what a block is: a module ``(x, mask) -> (x, mask)`` over ``(B, C, T)`` and
     ``(B, 1, T)``.
 
     Args:
