@@ -218,8 +218,8 @@ class SoLa(BaseModule):
         # Every way into the module ends here. MMEngine loads with strict=False, where a checkpoint
         # that does not fit leaves alpha = 0: an identity that looks like a working run.
         own = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-        # A checkpoint without any SoLa may be loaded into the rest of the model, and into the copy that
-        # EMAHook makes of the model before anything is loaded.
+        # A checkpoint without any SoLa may be loaded into the rest of the model, and into the copy
+        # that EMAHook makes of the model before anything is loaded.
         if own:
             self._check_weights(own, f'prefix {prefix!r}')
             self._loaded = True
