@@ -75,7 +75,7 @@ def to_half(features: np.ndarray, where: str) -> np.ndarray:
     Raises:
         FeatureError: One is not finite, or too large; ``where`` names the file.
     """
-    with np.errstate(over='ignore'):  # told below, with its file
+    with np.errstate(over='ignore'):  # reported below, with its file
         halves = features.astype(np.float16)
     if not np.isfinite(halves).all():
         raise feature_error(
