@@ -16,9 +16,9 @@ from mmsola.engine.unwrap import unwrapped_model
 
 @HOOKS.register_module()
 class TSMVisualizationHook(Hook):
-    """After each validation, draw videos before and after SoLa with their segments.
+    """After each validation, draw videos before and after SoLa on one colour scale.
 
-    The newest picture of each video lies in ``work_dir/tsm``; every one goes to the visualizer's
+    The newest picture of each video is in ``work_dir/tsm``; every one goes to the visualizer's
     backends (TensorBoard, for example) as ``tsm_<video>`` at the epoch it belongs to.
 
     Args:
@@ -41,7 +41,7 @@ class TSMVisualizationHook(Hook):
 
     @master_only
     def _draw(self, runner: Runner, dataset, after_title: str) -> None:
-        # here, since matplotlib takes a second that most runs need not spend
+        # imported here: matplotlib costs a second that most runs need not spend
         from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
         model = unwrapped_model(runner)
