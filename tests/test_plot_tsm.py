@@ -81,21 +81,21 @@ def test_sola_is_not_applied_again_to_exported_features(raw, checkpoint, plot, c
     for part in (str(file), str(manifest), str(raw), 'leave the checkpoint out'):
         assert part in str(refused.value)
     assert not raw.with_name('tsm.png').exists()
-    assert plot(file) == ['SoLa']
-    assert f'{file}: drawn as SoLa features, since {manifest}' in capsys.readouterr().out
+    assert plot(file) == ['after SoLa']
+    assert f'{file}: drawn as features after SoLa, since {manifest}' in capsys.readouterr().out
 
 
 def test_features_before_sola_are_drawn_before_and_after_also_beside_an_export(
     raw, checkpoint, plot, tmp_path
 ):
     export(raw, checkpoint, 'hdf5')
-    assert plot(raw / f'{VIDEOS[0]}.npy', checkpoint) == ['untouched', 'SoLa']
+    assert plot(raw / f'{VIDEOS[0]}.npy', checkpoint) == ['before SoLa', 'after SoLa']
     # a folder of raw features within that of an export, which does not list them
     (tmp_path / 'sola_export.json').write_text('{"videos": ["a"]}')
-    assert plot(raw / f'{VIDEOS[1]}.npy') == ['untouched']
+    assert plot(raw / f'{VIDEOS[1]}.npy') == ['before SoLa']
     with h5py.File(tmp_path / 'out' / 'raw.h5', 'w') as file:
         file['a'] = np.ones((3, 8))
-    assert plot(tmp_path / 'out' / 'raw.h5') == ['untouched']
+    assert plot(tmp_path / 'out' / 'raw.h5') == ['before SoLa']
 
 
 def test_a_damaged_manifest_is_an_error(raw, plot):

@@ -47,11 +47,16 @@ def main() -> None:
     args = parse_args()
     manifest = export_manifest(args.features)
     if manifest is not None and args.checkpoint:
-        content = read_manifest(manifest, ExportError) or {}
+        sources = (read_manifest(manifest, ExportError) or {}).get('features')
+        such_as = (
+            f', such as those of {", ".join(map(str, sources))}'
+            if isinstance(sources, list)
+            else ''
+        )
         raise ExportError(
             f'{args.features}: belongs to an export of SoLa features ({manifest}), and '
-            f'{args.checkpoint} would be applied a second time\n  expected: features before SoLa, '
-            f'such as those of {content.get("features")}\n  fix: give a file of these, or leave '
+            f'{args.checkpoint} would be applied a second time\n  expected: features before '
+            f'SoLa{such_as}\n  fix: give a file of these, or leave '
             'the checkpoint out to draw the exported features alone'
         )
     if args.features.suffix in ('.h5', '.hdf5'):
@@ -63,11 +68,11 @@ def main() -> None:
         )
         video = args.features.stem
     feature = torch.from_numpy(store.read(video))
-    panels = {'untouched' if manifest is None else 'SoLa': feature}
+    panels = {'before SoLa' if manifest is None else 'after SoLa': feature}
     if args.checkpoint:
         neck = SoLa.from_checkpoint(args.checkpoint, args.prefix, args.dilations)
         with torch.inference_mode():
-            panels['SoLa'] = neck(feature.T[None])[0].T
+            panels['after SoLa'] = neck(feature.T[None])[0].T
 
     centres_sec, segments = None, []
     if args.ann_file:
@@ -83,7 +88,7 @@ def main() -> None:
     out = args.out or Path(f'{Path(video).name}_tsm.png')
     save_rgb(figure_to_rgb(draw_tsm(panels, video, centres_sec, segments)), out)
     if manifest is not None:
-        print(f'{args.features}: drawn as SoLa features, since {manifest} belongs to them.')
+        print(f'{args.features}: drawn as features after SoLa, since {manifest} belongs to them.')
     print(f'{out} written.')
 
 

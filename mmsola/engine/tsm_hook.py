@@ -33,11 +33,11 @@ class TSMVisualizationHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw, except before the first step, when both sides are the same."""
         if runner.iter > 0:
-            self._draw(runner, runner.val_dataloader.dataset, f'SoLa, epoch {runner.epoch}')
+            self._draw(runner, runner.val_dataloader.dataset, f'after SoLa, epoch {runner.epoch}')
 
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw what a checkpoint makes of the test videos."""
-        self._draw(runner, runner.test_dataloader.dataset, 'SoLa')
+        self._draw(runner, runner.test_dataloader.dataset, 'after SoLa')
 
     @master_only
     def _draw(self, runner: Runner, dataset, after_title: str) -> None:
@@ -54,7 +54,7 @@ class TSMVisualizationHook(Hook):
                 )
                 after = model(**batch, mode='tensor')[0].T
             figure = draw_tsm(
-                {'untouched': batch['inputs'][0].T, after_title: after},
+                {'before SoLa': batch['inputs'][0].T, after_title: after},
                 title=sample.video_name,
                 centres_sec=sample.get('snippet_centres_sec'),
                 segments=sample.get('annotations', ()),
