@@ -10,10 +10,10 @@ import numpy as np
 from mmsola.apis.inference_inputs import InferenceError, InputVideo
 from mmsola.atomic import replacing
 from mmsola.structures.labelled_segments import LabelledSegments
-from mmsola.visualization.film import write_timeline_video
+from mmsola.visualization.film import write_film
 from mmsola.visualization.thumbnails import thumbnails_of
 from mmsola.visualization.tsm import figure_to_rgb
-from mmsola.visualization.video_picture import draw_video_timeline
+from mmsola.visualization.video_picture import draw_video
 
 _THUMBNAILS = 8
 _DPI = 130
@@ -55,7 +55,7 @@ def draw_results(
     for video in videos if folder or return_pictures else ():
         thumbnails = thumbnails_of(video.path, _THUMBNAILS) if video.is_video else []
         segments, truth = found[video.name], video.truth
-        figure = draw_video_timeline(
+        figure = draw_video(
             video.name, video.duration_sec, segments, truth, thumbnails, top_k, classes=classes
         )
         out = Path(folder) / video.name
@@ -63,7 +63,7 @@ def draw_results(
             with replacing(f'{out}.png') as partial:
                 figure.savefig(partial, dpi=_DPI, format='png')
         if with_films and video.is_video:
-            write_timeline_video(f'{out}.mp4', video.path, segments, truth, classes=classes)
+            write_film(f'{out}.mp4', video.path, segments, truth, classes=classes)
         if return_pictures:
             pictures.append(figure_to_rgb(figure))
     return pictures

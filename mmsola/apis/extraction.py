@@ -22,7 +22,7 @@ from mmsola.apis.video_encoding import (
     encoded_snippets,
     warn_about_lost_frames,
 )
-from mmsola.atomic import disk_faults_named, remove_partials
+from mmsola.atomic import raise_disk_faults_as, remove_partials
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
@@ -88,7 +88,7 @@ def extract_features(
     _check_video_names(videos, folder)
     content = _content(encoder, about or {}, fps, dtype)
     rank, world_size = get_dist_info()
-    with disk_faults_named(folder, ExtractionError), ExitStack() as held:
+    with raise_disk_faults_as(folder, ExtractionError), ExitStack() as held:
         if rank == 0:  # for all processes of this job
             is_only = held.enter_context(only_writer(folder, ExtractionError, 'extraction'))
             _begin(folder, content, overwrite, is_only)

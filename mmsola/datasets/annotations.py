@@ -21,6 +21,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from mmsola.datasets.known_sets import see_page
 from mmsola.datasets.segment_layouts import (
     SEGMENT_FIELDS,
     LayoutFault,
@@ -85,6 +86,10 @@ def load_annotations(
     if on_bad_segment not in ('stop', 'drop', 'keep'):
         raise ValueError(f"on_bad_segment is {on_bad_segment!r}; expected 'stop', 'drop' or 'keep'")
     file = os.fspath(path)
+    if not os.path.exists(file):
+        raise _error(
+            f'{file}: does not exist', 'a json annotation file', f'correct the path{see_page(file)}'
+        )
     refuse_other_kinds(file, AnnotationError)
     entries = _videos(file, read_json(file, AnnotationError, 'a json annotation file'))
     _check_that_segments_are_read(file, entries, may_be_empty)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmsola.datasets.annotations import AnnotationError
+from mmsola.datasets.known_sets import see_page
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL, VideoRecord
 
 _NUMBERED = re.compile(r'(\d+)[ \t]+(\S.*)')  # a line such as "7 BaseballPitch"
@@ -130,7 +131,8 @@ def read_class_names(path: str | os.PathLike[str]) -> list[str]:
         raise _error(
             f'{file}: {found}',
             'a text file with one class name a line, or a list of names',
-            'correct the path given as classes; it begins at data_root if there is one',
+            'correct the path given as classes; it begins at data_root if there is one'
+            f'{see_page(file)}',
         )
     try:
         with open(file, encoding='utf-8-sig') as stream:

@@ -43,7 +43,13 @@ def window_start(place: Any, num_snippets: Any, window: int) -> Any:
 
 @DATA_SAMPLERS.register_module()
 class SnippetWindowSampler(DefaultSampler):
-    """MMEngine's DefaultSampler whose indices carry the place of the window to read."""
+    """MMEngine's DefaultSampler whose indices carry the place of the window to read.
+
+    Examples:
+        >>> sampler = SnippetWindowSampler(range(3), shuffle=False, seed=0)
+        >>> [(int(draw), round(draw.place, 2)) for draw in sampler]
+        [(0, 0.64), (1, 0.27), (2, 0.04)]
+    """
 
     def __iter__(self) -> Iterator[int]:
         # one draw for each video of the data set, whichever of them this process sees

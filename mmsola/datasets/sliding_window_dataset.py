@@ -26,7 +26,24 @@ class SlidingWindowDataset(SnippetFeatureDataset):
             where ``GenerateSnippetLabels`` would keep it.
         min_covered: Share of a segment that must lie in a window to count, here and in
             ``GenerateSnippetLabels``.
-        kwargs: Those of :class:`SnippetFeatureDataset`.
+
+    All other arguments are those of :class:`SnippetFeatureDataset`.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from mmsola.datasets import LoadSnippetSequence
+        >>> from mmsola.datasets.generated.demo_data import make_demo_data
+        >>> with TemporaryDirectory() as root:
+        ...     file = make_demo_data(root, num_training=1, num_validation=0)
+        ...     dataset = SlidingWindowDataset(
+        ...         str(file),
+        ...         pipeline=[LoadSnippetSequence()],
+        ...         data_prefix=dict(feature=f'{root}/features'),
+        ...         timeline=dict(stride_frames=8, window_frames=16),
+        ...         window=32,
+        ...     )
+        ...     [dataset.get_data_info(i)['read_snippets'] for i in range(len(dataset))]
+        [(0, 34), (14, 50), (30, 66), (37, 71)]
     """
 
     def __init__(

@@ -76,6 +76,22 @@ class SnippetFeatureDataset(BaseActionDataset):
 
     Where classes are asked for, by these arguments or by ``GenerateGridSegments`` in the pipeline,
     each annotation has its ``class_index``.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from mmsola.datasets import LoadSnippetSequence, PackSnippetInputs
+        >>> from mmsola.datasets.generated.demo_data import make_demo_data
+        >>> with TemporaryDirectory() as root:
+        ...     file = make_demo_data(root, num_training=2, num_validation=1)
+        ...     dataset = SnippetFeatureDataset(
+        ...         str(file),
+        ...         pipeline=[LoadSnippetSequence(), PackSnippetInputs(meta_keys=('video_name',))],
+        ...         data_prefix=dict(feature=f'{root}/features'),
+        ...         timeline=dict(stride_frames=8, window_frames=16),
+        ...         subset='training',
+        ...     )
+        ...     len(dataset), len(dataset[0]['inputs'])  # videos, channels
+        (2, 64)
     """
 
     METAINFO = {'dataset_type': 'snippet features'}

@@ -32,7 +32,7 @@ class SnippetTimeline:
         fps: Frames a second of the video that was encoded; None takes it from the annotation.
         offset_frames: First frame of snippet 0.
 
-    Example:
+    Examples:
         >>> SnippetTimeline(stride_frames=8, window_frames=16, fps=25).centres_sec(3).tolist()
         [0.32, 0.64, 0.96]
     """

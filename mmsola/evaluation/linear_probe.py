@@ -56,6 +56,17 @@ class LinearProbe(BaseMetric):
 
     Raises:
         ValueError: One side lacks videos, or action or background.
+
+    Examples:
+        >>> import torch
+        >>> probe, jump = LinearProbe(), dict(segment=[0, 20], label='jump')
+        >>> for role in ('fit', 'score'):
+        ...     x = torch.rand(8, 40)  # of 40 snippets, one a second
+        ...     x[0, :20] += 5
+        ...     video = dict(video_name=role, role=role, sola_feature=x, annotations=[jump])
+        ...     probe.process({'inputs': [x]}, [dict(video, snippet_centres_sec=range(40))])
+        >>> probe.evaluate(size=2)['probe/auc']
+        1.0
     """
 
     default_prefix = 'probe'

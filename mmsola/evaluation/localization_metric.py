@@ -70,6 +70,13 @@ class LocalizationMetric(BaseMetric):
             scores that fit neither videos nor classes; labels of which none is an annotated class;
             an AN above max_proposals.
         ConventionError: There is no such convention, or a bad list of blocked videos.
+
+    Examples:
+        >>> truth = {'a': LabelledSegments(np.array([[1.0, 4.0]]), ['jump'])}
+        >>> segments, scores = np.array([[1.0, 4.0], [6.0, 8.0]]), np.array([0.9, 0.3])
+        >>> found = {'a': LabelledSegments(segments, ['jump', 'jump'], scores)}
+        >>> LocalizationMetric().measure(truth, found)['mAP']
+        100.0
     """
 
     default_prefix = 'loc'

@@ -47,6 +47,14 @@ class SegmentNMS:
         ValueError: An argument is out of its range, or would have no effect as given.
 
     Source: ActionFormer (ECCV 2022); soft suppression is that of Bodla et al., ICCV 2017.
+
+    Examples:
+        >>> segments = torch.tensor([[0.0, 4.0], [0.0, 5.0], [6.0, 8.0]])
+        >>> scores, labels = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([1, 1, 1])
+        >>> candidates = Candidates(segments, scores, labels)
+        >>> SegmentNMS(method='hard', tiou=0.5)(candidates).segments
+        tensor([[0., 4.],
+                [6., 8.]])
     """
 
     def __init__(

@@ -55,7 +55,7 @@ def axes_of(shape: Sequence[int], layout: str, pool_axes: Sequence[int] = ()) ->
         pool_axes: Axes that are averaged, of an array with more than two; negative ones count from
             the end.
 
-    Example:
+    Examples:
         >>> axes_of((1, 1024, 30, 1, 1), 'CT').time
         2
 

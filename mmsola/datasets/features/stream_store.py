@@ -204,7 +204,7 @@ class StreamStore(FeatureStore):
 def streams_of(names: Iterable[str], wanted: Iterable[str]) -> list[str]:
     """Folders, of which each holds one of the wanted videos: they are streams, and not videos.
 
-    Example:
+    Examples:
         >>> streams_of(['flow/a', 'flow/b', 'rgb/a', 'rgb/b'], ['a', 'b'])
         ['flow', 'rgb']
     """

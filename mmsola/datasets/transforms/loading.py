@@ -28,6 +28,15 @@ class LoadSnippetWindow(BaseTransform):
 
     Raises:
         ValueError: The video is shorter than the window.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from mmsola.datasets.features.feature_store import FeatureStore
+        >>> with TemporaryDirectory() as folder:
+        ...     np.save(f'{folder}/a.npy', np.zeros((30, 8), np.float32))
+        ...     video = dict(video_name='a', num_snippets=30, feature_store=FeatureStore(folder))
+        ...     LoadSnippetWindow(window=23)(dict(video, window_place=0.5))['raw_feature'].shape
+        (23, 8)
     """
 
     def __init__(self, window: int = 23) -> None:
@@ -57,6 +66,15 @@ class LoadSnippetSequence(BaseTransform):
 
     Required keys: ``video_name``, ``feature_store``; ``read_snippets`` (start, stop) if given.
     Added keys: ``raw_feature`` ``(T, C)``.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from mmsola.datasets.features.feature_store import FeatureStore
+        >>> with TemporaryDirectory() as folder:
+        ...     np.save(f'{folder}/a.npy', np.zeros((30, 8), np.float32))
+        ...     video = dict(video_name='a', feature_store=FeatureStore(folder))
+        ...     LoadSnippetSequence()(video)['raw_feature'].shape
+        (30, 8)
     """
 
     def transform(self, results: dict) -> dict:
@@ -113,6 +131,11 @@ class PackSnippetInputs(PackLocalizationInputs):
 
     Raises:
         ValueError: Those that are packed together are not equally many.
+
+    Examples:
+        >>> video = dict(video_name='a', raw_feature=np.zeros((30, 8), np.float32))
+        >>> PackSnippetInputs(meta_keys=('video_name',))(video)['inputs'].shape
+        torch.Size([8, 30])
     """
 
     def transform(self, results: dict) -> dict:

@@ -50,6 +50,12 @@ class GenerateGridSegments(BaseTransform):
 
     Raises:
         ValueError: Where the snippets lie in time is not known.
+
+    Examples:
+        >>> video = dict(video_name='a', num_snippets=20, snippet_span_sec=(0.0, 10.0))
+        >>> jump = dict(segment=[2.0, 4.0], class_index=1)
+        >>> GenerateGridSegments()(dict(video, annotations=[jump]))['gt_segments']
+        array([[3.5, 7.5]], dtype=float32)
     """
 
     def __init__(
@@ -146,6 +152,11 @@ class TruncateSnippets(BaseTransform):
 
     Raises:
         ValueError: An argument is out of range, or the transforms are in the wrong order.
+
+    Examples:
+        >>> video = dict(video_name='a', num_snippets=40, window_place=0.5)
+        >>> TruncateSnippets(max_snippets=16, margin_snippets=1.0)(video)['read_snippets']
+        (8, 24)
     """
 
     def __init__(
@@ -260,6 +271,11 @@ class ResizeSnippets(BaseTransform):
 
     Raises:
         ValueError: The new length is below 1, or segments are in grid units of the old one.
+
+    Examples:
+        >>> sequence = np.arange(8, dtype=np.float32)[:, None]
+        >>> ResizeSnippets(num_snippets=4)(dict(raw_feature=sequence))['raw_feature'].tolist()
+        [[0.5], [2.5], [4.5], [6.5]]
     """
 
     def __init__(self, num_snippets: int) -> None:

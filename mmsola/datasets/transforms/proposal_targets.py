@@ -37,6 +37,12 @@ class GenerateSnippetLabels(BaseTransform):
 
     Raises:
         ValueError: It is said here and there, and not the same.
+
+    Examples:
+        >>> video = dict(video_name='a', snippet_span_sec=(0.0, 9.6), covered_sec=(0.0, 10.0))
+        >>> labelled = GenerateSnippetLabels()(dict(video, annotations=[dict(segment=[2.0, 4.0])]))
+        >>> labelled['gt_bbox'], labelled['feature_span']
+        (array([[0.2, 0.4]], dtype=float32), (0.0, 0.96))
     """
 
     def __init__(self, min_covered: float | None = None) -> None:
@@ -100,6 +106,18 @@ class LoadSnippetProposals(BaseTransform):
     Raises:
         ProposalFileError: The file is missing or of another format; it has no entry of a video, or
             no proposal of any.
+
+    Examples:
+        >>> import json
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> found = {'a': [{'segment': [1.0, 4.0], 'score': 0.9}]}
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, 'results.json')
+        ...     _ = file.write_text(json.dumps({'results': found}))
+        ...     video = dict(video_name='a', window_sec=(0.0, 10.0))
+        ...     LoadSnippetProposals(str(file))(video)['proposals']
+        array([[0.1, 0.4, 0.9]], dtype=float32)
     """
 
     def __init__(self, proposal_file: str, top_k: int = 100, match: bool = True) -> None:

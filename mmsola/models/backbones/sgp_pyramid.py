@@ -17,7 +17,7 @@ _GROUPS = 16  # of the norm before the MLP
 
 @MODELS.register_module()
 class SGPPyramid(PyramidBackbone):
-    """Depthwise convolutions at two granularities in place of attention (TriDet, CVPR 2023).
+    """Depthwise convolutions at two granularities instead of attention (TriDet, CVPR 2023).
 
     Padded steps carry values here: the mean over time and the group norm count them, so results
     depend on the length that a sequence is padded to, as published.
@@ -40,6 +40,13 @@ class SGPPyramid(PyramidBackbone):
         Input ``(B, C, T)`` and mask ``(B, 1, T)``; output of level l ``(B, C, T / 2**l)``.
 
     Source: the numbers are those of OpenTAD's port.
+
+    Examples:
+        >>> import torch
+        >>> pyramid = SGPPyramid(channels=16, num_levels=3)
+        >>> features, masks = pyramid(torch.rand(1, 16, 8), torch.ones(1, 1, 8, dtype=torch.bool))
+        >>> [tuple(level.shape) for level in features]
+        [(1, 16, 8), (1, 16, 4), (1, 16, 2)]
     """
 
     def __init__(

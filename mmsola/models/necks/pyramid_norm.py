@@ -24,6 +24,13 @@ class PyramidNorm(BaseModule):
 
     Raises:
         ValueError: There is no such norm.
+
+    Examples:
+        >>> import torch
+        >>> neck = PyramidNorm(channels=4, num_levels=1)
+        >>> (level,) = neck([torch.rand(1, 4, 8)], [torch.ones(1, 1, 8, dtype=torch.bool)])
+        >>> bool(level.mean(dim=1).abs().max() < 1e-5)
+        True
     """
 
     def __init__(

@@ -20,6 +20,11 @@ class TemporalSmoothing(BaseModule):
 
     Shapes:
         Input and output ``(B, C, T)``.
+
+    Examples:
+        >>> import torch
+        >>> TemporalSmoothing(kernel_size=3)(torch.tensor([[[0.0, 3.0, 6.0, 3.0]]]))
+        tensor([[[1.5000, 3.0000, 4.0000, 4.5000]]])
     """
 
     def __init__(self, kernel_size: int = 5) -> None:
