@@ -55,20 +55,18 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         min_covered: float = 0.5,
         **kwargs,
     ) -> None:
-        if window < 1 or not 0 <= overlap < 1 or margin < 0:
+        is_usable = window >= 1 and 0 <= overlap < 1 and margin >= 0 and 0 <= min_covered <= 1
+        if not is_usable:
             raise ValueError(
-                f'{type(self).__name__}: expected window >= 1, 0 <= overlap < 1 and margin >= 0, '
-                f'got window={window}, overlap={overlap}, margin={margin}.'
+                f'{type(self).__name__}: expected window >= 1, 0 <= overlap < 1, margin >= 0 and '
+                f'0 <= min_covered <= 1, got window={window}, overlap={overlap}, margin={margin}, '
+                f'min_covered={min_covered}.'
             )
         self.window = window
         self.overlap = overlap
         self.margin = margin
         self.with_action_only = with_action_only
         self.min_covered = min_covered
-        if not 0 <= min_covered <= 1:
-            raise ValueError(
-                f'{type(self).__name__}: expected 0 <= min_covered <= 1, got {min_covered}.'
-            )
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -76,10 +74,10 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         videos = super().load_data_list()
         windows = [self._window(video, start) for video in videos for start in self._starts(video)]
         if not self.with_action_only:
-            self._say(f'{len(videos)} videos are cut into {len(windows)} windows.')
+            self.log(f'{len(videos)} videos are cut into {len(windows)} windows.')
             return windows
         kept = [window for window in windows if self._holds_action(window)]
-        self._say(
+        self.log(
             f'{len(videos)} videos are cut into {len(windows)} windows; '
             f'{len(windows) - len(kept)} without a segment are left out.'
         )

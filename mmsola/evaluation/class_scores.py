@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json_object
 from mmsola.files.name_match import NameLookup
 
@@ -79,9 +80,10 @@ class ClassScores:
         unknown = sorted(set(classes) - self.classes)
         if unknown:
             raise ClassScoreError(
-                f'{self.file}: no scores of the annotated classes {unknown[:5]} ({len(unknown)} in '
-                f'all); it has {len(self.classes)}, such as {sorted(self.classes)[:3]}. Take the '
-                'scores of the same label set.'
+                f'{self.file}: no scores of the annotated classes '
+                f'[{first_few(map(repr, unknown))}]; it has {len(self.classes)}, such as '
+                f'[{first_few(map(repr, sorted(self.classes)), 3)}]. Use the scores of the same '
+                'label set.'
             )
         videos = list(videos)
         missing = [video for video in videos if video not in self]

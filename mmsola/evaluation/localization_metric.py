@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,12 +14,13 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from mmsola.argument_checks import check_choice
 from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.untrimmed_videos import named
 from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall
 from mmsola.evaluation.class_scores import ClassScores
 from mmsola.evaluation.conventions import Convention
 from mmsola.evaluation.detection_map import average_precision
+from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names, rules_used
 from mmsola.structures.labelled_segments import LabelledSegments, annotated_segments
 from mmsola.structures.submission import write_submission
@@ -136,11 +138,7 @@ class LocalizationMetric(BaseMetric):
         self.class_scores = ClassScores(options.pop('file')) if options else None
         self.top_k = options.pop('top_k', 1)
         self.multiply = options.pop('multiply', False)
-        if self.multiply not in (True, False, 'root'):
-            raise ValueError(
-                f'LocalizationMetric: multiply of class_scores is {self.multiply!r}; expected '
-                "True, False, or 'root' for the root of the product."
-            )
+        check_choice(self, 'multiply of class_scores', self.multiply, (True, False, 'root'))
         if options:
             raise ValueError(
                 f'LocalizationMetric: class_scores has file, top_k and multiply, not '
@@ -184,7 +182,7 @@ class LocalizationMetric(BaseMetric):
         proposals = self.merged((entry['video_name'], entry['found']) for entry in results)
         ground_truth = self._ground_truth
         if ground_truth is None:
-            self._say_left_out()
+            self._warn_about_left_out()
             ground_truth = {}
             for entry in results:
                 rows = entry['annotations']
@@ -208,21 +206,25 @@ class LocalizationMetric(BaseMetric):
         proposals = self.convention.results(proposals)
         print_log(f'LocalizationMetric: {self.convention}', 'current')
         outside = [name for name in proposals if name not in ground_truth]
-        _count(outside, len(proposals), 'videos with results are not in the ground truth; left out')
+        _warn_about(
+            outside, len(proposals), 'videos with results are not in the ground truth; left out'
+        )
         empty = [
             name
             for name in ground_truth
             if name not in proposals or not len(proposals[name].labels)
         ]
-        _count(empty, len(ground_truth), 'videos have no proposal; their segments count as missed')
+        _warn_about(
+            empty, len(ground_truth), 'videos have no proposal; their segments count as missed'
+        )
         detections = self._detections(ground_truth, proposals)
         if self.out_file is not None:
             self._write(detections)
         if proposals and len(outside) == len(proposals):
             raise ValueError(
                 f'LocalizationMetric: of {len(outside)} videos with results none is in the ground '
-                f'truth; found {named([repr(name) for name in outside])}, expected '
-                f'{named([repr(name) for name in ground_truth])}. Correct ann_file and subset of '
+                f'truth; found {first_few(map(repr, outside))}, expected '
+                f'{first_few(map(repr, ground_truth))}. Correct ann_file and subset of '
                 'the evaluator.'
             )
         if not any(len(truth.labels) for truth in ground_truth.values()):
@@ -230,7 +232,7 @@ class LocalizationMetric(BaseMetric):
                 'LocalizationMetric: no video has an annotated segment, so there is nothing to '
                 'measure.',
                 'current',
-                30,
+                logging.WARNING,
             )
             return {}
         ranked = {name: _each_once(found) for name, found in proposals.items()}
@@ -298,17 +300,17 @@ class LocalizationMetric(BaseMetric):
         odd = sorted(found - annotated)
         if not found & annotated:
             found_names, names = (
-                named([repr(name) for name in labels]) for labels in (odd, sorted(annotated))
+                first_few(map(repr, labels)) for labels in (odd, sorted(annotated))
             )
             raise ValueError(
                 f'LocalizationMetric: no detection has a class of the ground truth; found '
                 f'{found_names}, expected {names}. Name the classes as the '
                 'annotations do, or count all as one with class_agnostic=True.'
             )
-        _count(odd, len(found), 'classes of detections are not in the ground truth')
+        _warn_about(odd, len(found), 'classes of detections are not in the ground truth')
 
-    def _say_left_out(self) -> None:
-        """Say beside the figures what the data set's own ground truth lacks."""
+    def _warn_about_left_out(self) -> None:
+        """Report beside the figures what the data set's own ground truth lacks."""
         left_out = (self.dataset_meta or {}).get('left_out') or {}
         reasons = ', '.join(f'{count} {reason}' for reason, count in left_out.items() if count)
         if reasons:
@@ -317,14 +319,14 @@ class LocalizationMetric(BaseMetric):
                 f'{reasons}, which do not count as missed. Set ann_file and subset of the '
                 'evaluator to measure against the annotation file.',
                 'current',
-                30,
+                logging.WARNING,
             )
 
     def _check_class_scores(self, ground_truth: Mapping[str, LabelledSegments]) -> None:
         assert self.class_scores is not None
         classes = {label for truth in ground_truth.values() for label in truth.labels}
         missing = self.class_scores.check(ground_truth, classes)
-        _count(
+        _warn_about(
             missing, len(ground_truth), f'videos have no class scores in {self.class_scores.file}'
         )
 
@@ -371,10 +373,10 @@ def _all_labelled(videos: Mapping[str, LabelledSegments]) -> dict[str, LabelledS
     }
 
 
-def _count(names: Sequence[str], total: int, what: str) -> None:
+def _warn_about(names: Sequence[str], total: int, what: str) -> None:
     if names:
-        more = ', ...' if len(names) > 5 else ''
-        shown = ', '.join(names[:5])
         print_log(
-            f'LocalizationMetric: {len(names)} of {total} {what}: {shown}{more}', 'current', 30
+            f'LocalizationMetric: {len(names)} of {total} {what}: {first_few(names)}',
+            'current',
+            logging.WARNING,
         )

@@ -13,11 +13,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mmsola.argument_checks import check_choice
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.tables.seeded_split import draw_validation
 from mmsola.datasets.tables.segment_csv import CsvRow, SegmentTable, read_segment_csv
 from mmsola.datasets.videos.video import Video, VideoError, list_videos
+from mmsola.files.first_few import first_few
 from mmsola.files.suffixes import VIDEO_SUFFIXES
 from mmsola.structures.video_record import ROUNDING_SEC
 
@@ -80,8 +82,7 @@ def annotate_from_csv(
         AnnotationError: Of all problems of the table together.
         VideoError: There is no video.
     """
-    if on_bad not in ('stop', 'skip'):
-        raise ValueError(f"on_bad is {on_bad!r}; expected 'stop' or 'skip'.")
+    check_choice('annotate_from_csv', 'on_bad', on_bad, ('stop', 'skip'))
     table = read_segment_csv(csv_file)
     if with_unnamed and 'subset' in table.columns:
         raise AnnotationError(
@@ -98,8 +99,8 @@ def annotate_from_csv(
     database: dict[str, dict[str, Any]] = {}
     skipped: list[str] = []
     clipped = 0
-    named = sorted([*rows_of, *(unnamed if with_unnamed else ())])
-    for name in tqdm(named, desc='videos', leave=False, disable=None):
+    names = sorted([*rows_of, *(unnamed if with_unnamed else ())])
+    for name in tqdm(names, desc='videos', leave=False, disable=None):
         rows = rows_of.get(name, [])
         try:
             entry = _entry(files[name], rows)
@@ -153,7 +154,7 @@ def summary_lines(annotations: CsvAnnotations) -> list[str]:
     if annotations.unused:
         lines.append(f'columns not used: {", ".join(annotations.unused)}')
     if annotations.unnamed:
-        names = _first([repr(name) for name in annotations.unnamed])
+        names = first_few(map(repr, annotations.unnamed), _SHOWN)
         lines.append(f'{_count(len(annotations.unnamed), "video")} not in the table: {names}')
     if annotations.skipped:
         lines.append(f'{_count(len(annotations.skipped), "video")} skipped:')
@@ -201,12 +202,12 @@ def _near(video: str, names: Sequence[str]) -> list[str]:
 
 
 def _contradictions(rows: Sequence[CsvRow], with_subset: bool) -> list[tuple[int, str]]:
-    """What rows of one video say of it that cannot both be."""
+    """What rows of one video state that cannot both be."""
     video, problems = rows[0].video, []
     for what in ('subset', 'subject'):
-        said = {getattr(row, what).lower(): row for row in reversed(rows) if getattr(row, what)}
-        if len(said) > 1:
-            one, other = sorted(said.values(), key=lambda row: row.line)[:2]
+        values = {getattr(row, what).lower(): row for row in reversed(rows) if getattr(row, what)}
+        if len(values) > 1:
+            one, other = sorted(values.values(), key=lambda row: row.line)[:2]
             problems.append(
                 (
                     other.line,
@@ -214,7 +215,7 @@ def _contradictions(rows: Sequence[CsvRow], with_subset: bool) -> list[tuple[int
                     f'{one.line} {getattr(one, what)!r}; expected one {what} a video',
                 )
             )
-        elif not said and what == 'subset' and with_subset:
+        elif not values and what == 'subset' and with_subset:
             problems.append(
                 (rows[0].line, f'video {video!r} has no subset; expected one in one of its rows')
             )
@@ -234,7 +235,7 @@ def _entry(file: Path, rows: Sequence[CsvRow]) -> dict[str, Any]:
     video = Video(file)
     for _ in video.frames([0, video.num_frames - 1]):  # what was cut off lacks its end
         pass
-    subsets, subjects = _said(rows, 'subset'), _said(rows, 'subject')
+    subsets, subjects = _values(rows, 'subset'), _values(rows, 'subject')
     entry: dict[str, Any] = {
         'duration': video.duration_sec,
         'fps': video.fps,
@@ -251,7 +252,7 @@ def _entry(file: Path, rows: Sequence[CsvRow]) -> dict[str, Any]:
     return entry
 
 
-def _said(rows: Sequence[CsvRow], what: str) -> list[str]:
+def _values(rows: Sequence[CsvRow], what: str) -> list[str]:
     return [getattr(row, what) for row in rows if getattr(row, what)]
 
 
@@ -284,10 +285,10 @@ def _split(database: dict[str, dict[str, Any]], share: float, seed: int) -> None
 
 def _error(file: str, problems: Sequence[tuple[int, str]]) -> AnnotationError:
     lines = [f'{file}:{line}: {text}' if line else text for line, text in sorted(problems)]
-    rest = f'\n... and {len(lines) - _SHOWN} more' if len(lines) > _SHOWN else ''
-    shown = '\n'.join(lines[:_SHOWN])
     return AnnotationError(
-        f'{file}: {_count(len(problems), "problem")}\n{shown}{rest}\n'
+        f'{file}: {_count(len(problems), "problem")}\n'
+        + first_few(lines, _SHOWN, separator='\n')
+        + '\n'
         '  fix: correct these rows or videos'
     )
 
@@ -302,8 +303,3 @@ def _length(entries: Iterable[dict[str, Any]]) -> str:
 
 def _count(number: int, one: str, many: str = '') -> str:
     return f'{number} {one if number == 1 else many or one + "s"}'
-
-
-def _first(names: Sequence[str]) -> str:
-    rest = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
-    return ', '.join(names[:_SHOWN]) + rest

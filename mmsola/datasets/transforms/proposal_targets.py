@@ -8,11 +8,11 @@ import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from mmsola.datasets.untrimmed_videos import named
+from mmsola.files.first_few import first_few
 from mmsola.files.name_match import NameLookup
 from mmsola.files.result_file import read_results
 
-_MIN_COVERED = 0.5  # where neither data set nor transform says it
+_MIN_COVERED = 0.5  # where neither data set nor transform sets it
 ROUNDING = 1e-9  # of shares, computed from seconds
 
 
@@ -33,10 +33,10 @@ class GenerateSnippetLabels(BaseTransform):
     Args:
         min_covered: Share of a segment that must lie in the window; others are left out. Only
             windows cut segments, a whole video does not. None takes that of the data set that cut
-            the windows, so that it is said in one place.
+            the windows.
 
     Raises:
-        ValueError: It is said here and there, and not the same.
+        ValueError: It differs from that of the data set.
 
     Examples:
         >>> video = dict(video_name='a', snippet_span_sec=(0.0, 9.6), covered_sec=(0.0, 10.0))
@@ -142,8 +142,8 @@ class LoadSnippetProposals(BaseTransform):
         missing = [name for name in names if self._names.find(name) is None]
         if missing:
             raise ProposalFileError(
-                f'{self.proposal_file}: no proposals of {named(missing)}; it has those of '
-                f'{len(self._proposals)} videos, such as {list(self._proposals)[:3]}. Write it '
+                f'{self.proposal_file}: no proposals of {first_few(missing)}; it has those of '
+                f'{len(self._proposals)} videos, such as {first_few(self._proposals, 3)}. Write it '
                 'with the localizer that was tested on the same videos.'
             )
 
