@@ -25,12 +25,13 @@ from mmsola.atomic import disk_faults_named, remove_partials
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
-from mmsola.datasets.untrimmed_videos import named, say
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
 from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, VideoFacts, read_facts
+from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
 from mmsola.files.json_file import is_positive
+from mmsola.main_process_log import log_in_main_process
 from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.version import __version__
@@ -155,16 +156,16 @@ def extract_features(
             total[key] = {name: what for r in results for name, what in sorted(r[key].items())}
         if total['lost']:
             of_each = [f'{name} ({count})' for name, count in total['lost'].items()]
-            say(
+            log_in_main_process(
                 f'In {len(of_each)} videos frames cannot be decoded or are damaged, and the '
-                f'nearest ones stand for them: {named(of_each)}',
+                f'nearest ones stand for them: {first_few(of_each)}',
                 logging.WARNING,
             )
         damaged = sorted(repr(name) for r in results for name in r['damaged'])
         if damaged:
-            say(
+            log_in_main_process(
                 f'{folder}: {len(damaged)} features were lost, cut off or damaged, and are '
-                f'extracted again: {named(damaged)}'
+                f'extracted again: {first_few(damaged)}'
             )
         if rank == 0:
             complete = {'complete': True, 'num_videos': total['written'] + total['kept']}

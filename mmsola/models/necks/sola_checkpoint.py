@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmsola.files.first_few import first_few
 from mmsola.models.checkpoint_file import CheckpointError, read_state_dict, the_one_file
 
 SOLA_KEYS = ('alpha',) + tuple(
@@ -36,7 +37,7 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
         if len(found) != 1:
             raise CheckpointError(
                 f'{checkpoint}: expected one SoLa module, found {len(found)}.\n'
-                f'{_listing(state_dict)}\n{_mend(found)}'
+                f'{_listing(state_dict)}\n{_fix(found)}'
             )
         prefix = found[0]
     elif prefix and not prefix.endswith('.'):
@@ -45,7 +46,7 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     if missing:
         raise CheckpointError(
             f'{checkpoint}: no complete SoLa module under prefix {prefix!r}.\n'
-            f'  missing: {missing}\n{_listing(state_dict)}\n{_mend(found)}'
+            f'  missing: {missing}\n{_listing(state_dict)}\n{_fix(found)}'
         )
     weights = {key: state_dict[prefix + key] for key in SOLA_KEYS}
     _check_module(checkpoint, prefix, weights)
@@ -93,12 +94,10 @@ def architecture_of(weights: dict[str, Tensor]) -> dict:
 
 
 def _listing(state_dict: dict[str, Tensor]) -> str:
-    keys = list(state_dict)
-    more = f', ... ({len(keys)} in all)' if len(keys) > 12 else ''
-    return f'  expected: {list(SOLA_KEYS)}\n  found:    {keys[:12]}{more}'
+    return f'  expected: {list(SOLA_KEYS)}\n  found:    {first_few(state_dict, 12)}'
 
 
-def _mend(found: list[str]) -> str:
+def _fix(found: list[str]) -> str:
     if found:
         return f'Set `prefix` to one of {found}.'
     return 'Name a checkpoint of SoLa pretraining.'
