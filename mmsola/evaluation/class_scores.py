@@ -22,7 +22,7 @@ class ClassScores:
 
     Four layouts of ``results`` in a json file: CUHK's, ``{video: [scores]}`` beside ``class``, the
     names in the same order; TCANet's for HACS, ``{video: [[logits]]}`` beside them, of which the
-    softmax is taken; ``{video: {name: score}}``; and ``{video: [{label, score}, ...]}``. Videos
+    softmax counts; ``{video: {name: score}}``; and ``{video: [{label, score}, ...]}``. Videos
     are found with and without ActivityNet's ``v_`` or a suffix.
 
     Args:

@@ -37,7 +37,7 @@ class PairedDifference:
 
 
 def paired_difference(baseline: np.ndarray, candidate: np.ndarray) -> PairedDifference:
-    """Compare two rows of figures ``(seeds,)``, the same seed at the same place.
+    """Compare two rows of figures ``(seeds,)``, the same seed at the same index.
 
     Raises:
         ValueError: They are of different length, or empty.

@@ -27,7 +27,7 @@ class SegmentNMS:
 
     Voting moves each picked segment to the weighted mean of all candidates that overlap it by
     ``voting_tiou`` or more; scores and labels stay. It needs ``per_class=False``: the published
-    code does not vote where classes are told apart, whatever its ``voting_thresh`` says.
+    code does not vote where classes are apart, whatever its ``voting_thresh`` is.
 
     Ends at ``max_segments`` picks. Scores of picks never rise, so the best pick of any class comes
     next, and this gives what the published code gives, which suppresses each class to its end. All
@@ -180,7 +180,7 @@ class _SoftGroup:
         self.is_done = False  # the first pick is not tested
 
     def pick(self) -> tuple[int, float]:
-        """Row and score of the best, which is taken out; the others decay."""
+        """Row and score of the best, which is removed; the others decay."""
         rows, columns, best = self._rows, self._columns, self._best
         row, picked = int(rows[best]), columns[:, best].copy()
         rows[best], columns[:, best] = rows[0], columns[:, 0]
@@ -228,7 +228,7 @@ class _HardGroup:
         return float(self._columns[3, 0])
 
     def pick(self) -> tuple[int, float]:
-        """Row and score of the best, which is taken out with all that it suppresses."""
+        """Row and score of the best, which is removed with all that it suppresses."""
         row, picked = int(self._rows[0]), self._columns[:, 0]
         rest = self._columns[:, 1:]
         kept = _overlap(rest, picked) < self._tiou
