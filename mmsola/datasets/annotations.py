@@ -41,7 +41,7 @@ __all__ = ['AnnotationError', 'AnnotationSet', 'load_annotations']
 class AnnotationSet:
     """Records in the order of the file, and a readable line for each segment that was changed.
 
-    ``faults`` says how often a segment was dropped for what.
+    ``faults`` counts the dropped segments by their fault.
     """
 
     records: tuple[VideoRecord, ...]
@@ -63,7 +63,7 @@ def load_annotations(
     (not finite, negative, empty, reversed, wholly past the end) is bad. A segment without label
     gets the label ``'action'``, one with several labels is a segment of each. Numbers may be
     written as text. Where not one video of a subset has a segment, as in test subsets, its videos
-    count as not annotated (``segments=None``); where the whole file has none, a warning says so.
+    count as not annotated (``segments=None``); where the whole file has none, a warning is logged.
 
     Args:
         path: The json file.

@@ -1,4 +1,4 @@
-"""How an extraction of mmsola's own placed snippets in time, which its folder declares."""
+"""The time of snippets that ``mmsola extract`` wrote, which its folder declares."""
 
 from __future__ import annotations
 

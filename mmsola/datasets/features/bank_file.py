@@ -88,7 +88,7 @@ def map_values(path: Path) -> Tensor:
 
 
 def _fits(path: Path, size: tuple[int, int], dtype: str) -> bool:
-    """Whether a file holds a bank of this size and type, as far as header and length tell."""
+    """Whether a file holds a bank of this size and type, by its header and length."""
     try:
         with path.open('rb') as stream:
             values = map_npy(stream, str(path), fix='')

@@ -22,7 +22,7 @@ CHECK_VERSION = 2
 class Passed(NamedTuple):
     """A video that passed: the file it was in then, its shape (T, C), and how far it was looked at.
 
-    ``size`` in bytes and ``mtime_ns`` tell whether the file is still the same.
+    ``size`` in bytes and ``mtime_ns`` are compared: another value is another file.
     """
 
     size: int

@@ -21,7 +21,7 @@ class GenerateGridSegments(BaseTransform):
 
     Required keys: ``video_name``, ``num_snippets`` (or ``raw_feature``, or ``read_snippets``, whose
     length counts before), ``snippet_span_sec``; ``annotations`` with ``segment`` and
-    ``class_index``, which is 0 where a data set tells none; ``window_strides`` where ``clip`` is
+    ``class_index``, which is 0 where a data set has none; ``window_strides`` where ``clip`` is
     set; ``min_covered`` where the data set cuts windows.
     Added keys: ``grid_sec``, the time of x = 0 and from one grid point to the next, in seconds;
     ``gt_segments`` ``(N, 2)`` float32 in grid units and ``gt_labels`` ``(N,)`` int64, if the video

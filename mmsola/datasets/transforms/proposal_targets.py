@@ -22,8 +22,8 @@ class GenerateSnippetLabels(BaseTransform):
 
     MMAction2's GenerateLocalizationLabels takes features to begin and end with the video. Native
     snippets do not: the first one of 16 frames is centred on frame 8. Here the head sees the whole
-    video (what its features cover, for resized ones) or the data set's window, and is told where
-    in it the snippets lie.
+    video (what its features cover, for resized ones) or the data set's window, and knows where in
+    it the snippets lie.
 
     Required keys: ``video_name``, ``snippet_span_sec``, ``covered_sec``; ``annotations`` for
     labels; ``window_sec`` and ``min_covered`` where the data set cuts windows.

@@ -21,11 +21,12 @@ def num_snippets_of(results: dict) -> int:
 
 
 def margin_of(results: dict) -> float:
-    """Half the window of a snippet, in grid units; a data set without knows no wider one."""
+    """Half the window of a snippet, in grid units; of one snippet if it is unknown."""
     return 0.5 * results.get('window_strides', 1.0)
 
 
 def set_span(results: dict, span_sec: tuple[float, float], num_snippets: int) -> None:
+    """Change which seconds the snippets span, and with that the centres."""
     results['snippet_span_sec'] = span_sec
     if 'snippet_centres_sec' in results:
         step_sec = (span_sec[1] - span_sec[0]) / num_snippets
@@ -37,6 +38,6 @@ def clipped_to(segments: np.ndarray, low: float, high: float) -> tuple[np.ndarra
     start = np.maximum(segments[:, 0], np.float32(low))
     end = np.minimum(segments[:, 1], np.float32(high))
     lengths = segments[:, 1] - segments[:, 0]
-    # a segment shorter than float32 can tell has no share
+    # a segment too short for float32 has no share
     share = np.maximum(end - start, 0) / np.where(lengths > 0, lengths, np.float32(1))
     return np.stack([start, end], axis=1), share
