@@ -37,7 +37,7 @@ from mmsola.atomic import replacing
 
 
 def apply() -> None:
-    """Mend what breaks on import; calling it again changes nothing.
+    """Fix what breaks on import; calling it again changes nothing.
 
     Raises:
         ImportError: Neither ``mmcv-lite`` nor ``mmcv`` is installed.

@@ -24,7 +24,7 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from mmsola.apis.manifest import check_names, differences, read_manifest, write_manifest
-from mmsola.atomic import disk_faults_named, remove_partials, replacing
+from mmsola.atomic import raise_disk_faults_as, remove_partials, replacing
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
@@ -154,7 +154,7 @@ def export_features(
         'mmsola': __version__,
     }
     with (
-        disk_faults_named(output.out, ExportError),
+        raise_disk_faults_as(output.out, ExportError),
         only_writer(output.folder, ExportError, 'export') as is_only,
     ):
         output.begin(content, list(owner), overwrite, is_only)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from mmsola.apis.manifest import check_names, differences, read_manifest, sha256_of, write_manifest
 from mmsola.apis.plain_config import check_plain, without_files
-from mmsola.atomic import disk_faults_named, remove_partials
+from mmsola.atomic import raise_disk_faults_as, remove_partials
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
@@ -122,7 +122,7 @@ def extract_features(
     }
     content = json.loads(json.dumps(content))  # as it will be read: json knows no tuples
     rank, world_size = get_dist_info()
-    with disk_faults_named(folder, ExtractionError), ExitStack() as held:
+    with raise_disk_faults_as(folder, ExtractionError), ExitStack() as held:
         if rank == 0:  # for all processes of this job
             is_only = held.enter_context(only_writer(folder, ExtractionError, 'extraction'))
             _begin(folder, content, overwrite, is_only)

@@ -50,10 +50,10 @@ from mmsola.models.localizers import OneStageLocalizer, SnippetNeckMixin
 from mmsola.structures.labelled_segments import LabelledSegments, annotated_segments
 from mmsola.structures.submission import submission_entries, write_submission
 from mmsola.structures.window_merging import predicted_segments
-from mmsola.visualization.film import write_timeline_video
+from mmsola.visualization.film import write_film
 from mmsola.visualization.thumbnails import thumbnails_of
 from mmsola.visualization.tsm import figure_to_rgb
-from mmsola.visualization.video_picture import draw_video_timeline
+from mmsola.visualization.video_picture import draw_video
 
 _SEQUENCES = dict(
     type='SnippetFeatureDataset',
@@ -294,7 +294,7 @@ class LocalizationInferencer(BaseInferencer):
         for source in inputs if vid_out_dir or return_vis else ():
             thumbnails = thumbnails_of(source.path, 8) if source.is_video else []
             found, duration_sec = preds[source.name], source.duration_sec
-            figure = draw_video_timeline(
+            figure = draw_video(
                 source.name, duration_sec, found, source.truth, thumbnails, top_k, classes=classes
             )
             out = Path(vid_out_dir) / source.name
@@ -302,9 +302,7 @@ class LocalizationInferencer(BaseInferencer):
                 with replacing(f'{out}.png') as partial:
                     figure.savefig(partial, dpi=130, format='png')
             if video_out and source.is_video:
-                write_timeline_video(
-                    f'{out}.mp4', source.path, found, source.truth, classes=classes
-                )
+                write_film(f'{out}.mp4', source.path, found, source.truth, classes=classes)
             if return_vis:
                 pictures.append(figure_to_rgb(figure))
         return pictures

@@ -1,10 +1,14 @@
-"""Put what mmsola compare printed, and pictures, on one HTML page."""
+"""Put what mmsola compare printed, and pictures, on one HTML page.
+
+The lines directly above a table, such as those of the seeds, become its caption.
+"""
 
 import argparse
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from mmsola.version import __version__
 from mmsola.visualization.results_page import read_markdown_tables, write_results_page
 
 
@@ -33,8 +37,8 @@ def main() -> None:
         args.title,
         args.text,
         read_markdown_tables(Path(args.tables).read_text('utf-8')) if args.tables else [],
-        {caption: file for file, caption in args.picture},
-        f'Python {platform.python_version()}, {platform.machine()}, '
+        [(caption, file) for file, caption in args.picture],
+        f'mmsola {__version__}, Python {platform.python_version()}, {platform.machine()}, '
         + ', '.join(f'{name} {version(name)}' for name in packages),
     )
     print(f'written: {args.out}')

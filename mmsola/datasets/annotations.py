@@ -29,6 +29,7 @@ from mmsola.datasets.annotated_videos import (
 )
 from mmsola.datasets.annotation_entry import AnnotationEntry
 from mmsola.datasets.annotation_error import AnnotationError, annotation_error
+from mmsola.datasets.known_sets import see_page
 from mmsola.files.file_kind import refuse_other_kinds
 from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json
@@ -80,6 +81,10 @@ def load_annotations(
     """
     check_choice('load_annotations', 'on_bad_segment', on_bad_segment, ('stop', 'drop', 'keep'))
     file = os.fspath(path)
+    if not os.path.exists(file):
+        raise annotation_error(
+            f'{file}: does not exist', 'a json annotation file', f'correct the path{see_page(file)}'
+        )
     refuse_other_kinds(file, AnnotationError)
     entries = video_entries(file, read_json(file, AnnotationError, 'a json annotation file'))
     check_that_segments_are_read(file, entries, may_be_empty)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmsola.datasets.annotation_error import annotation_error
+from mmsola.datasets.known_sets import see_page
 from mmsola.files.first_few import first_few
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
 
@@ -33,7 +34,8 @@ def read_class_names(path: str | os.PathLike[str]) -> list[str]:
         raise annotation_error(
             f'{file}: {found}',
             'a text file with one class name a line, or a list of names',
-            'correct the path given as classes; it begins at data_root if there is one',
+            'correct the path given as classes; it begins at data_root if there is one'
+            f'{see_page(file)}',
         )
     try:
         with open(file, encoding='utf-8-sig') as stream:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from mmsola.datasets.known_sets import see_page
 from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json_object
 from mmsola.files.name_match import NameLookup
@@ -37,7 +38,7 @@ class ClassScores:
         if not Path(file).is_file():
             raise ClassScoreError(
                 f'{file}: no such file of class scores; set class_scores=dict(file=...) to one, '
-                'or leave class_scores out.'
+                f'or leave class_scores out{see_page(file) or "."}'
             )
         try:
             content = read_json_object(file, ClassScoreError, 'class scores of videos')

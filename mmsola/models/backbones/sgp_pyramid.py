@@ -18,7 +18,7 @@ _GROUPS = 16  # of the norm before the MLP
 
 @MODELS.register_module()
 class SGPPyramid(PyramidBackbone):
-    """Depthwise convolutions at two granularities in place of attention (TriDet, CVPR 2023).
+    """Depthwise convolutions at two granularities instead of attention (TriDet, CVPR 2023).
 
     Padded steps carry values here: the mean over time and the group norm count them, so results
     depend on the length that a sequence is padded to, as published.

@@ -72,7 +72,7 @@ def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of ActionFormer, TemporalMaxer or OpenTAD's TriDet under our names.
 
     Shapes stay, but for the scales of the levels, which are one vector here. Constants that a
-    config tells (points, positions) are left out.
+    config gives (points, positions) are left out.
 
     Examples:
         >>> import torch

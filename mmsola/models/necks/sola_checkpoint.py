@@ -22,8 +22,8 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     Args:
         checkpoint: A file of MMEngine's or a bare state dict; read with ``weights_only=True``. A
             pattern such as ``work_dirs/sola/best_*.pth`` must match one file.
-        prefix: Where the module's keys begin, for example ``'neck.'``. None finds the place, which
-            must be the only one.
+        prefix: Where the module's keys begin, for example ``'neck.'``. None looks for them;
+            there must be one such module.
 
     Raises:
         CheckpointError: The file is missing or unreadable, or the module's keys are not all there;
@@ -31,7 +31,7 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     """
     checkpoint = the_one_file(checkpoint)
     state_dict = read_state_dict(checkpoint)
-    # an incomplete one is still the best place to say what is missing
+    # an incomplete one still shows what is missing
     found = sola_prefixes(state_dict) or _beginnings(state_dict)
     if prefix is None:
         if len(found) != 1:
