@@ -10,9 +10,10 @@ from mmsola.datasets.transforms.loading import (
     LoadSnippetWindow,
     PackSnippetInputs,
 )
-from mmsola.datasets.transforms.proposal_targets import GenerateSnippetLabels, LoadSnippetProposals
+from mmsola.datasets.transforms.proposals import LoadSnippetProposals
 from mmsola.datasets.transforms.resizing import ResizeSnippets
 from mmsola.datasets.transforms.truncation import TruncateSnippets
+from mmsola.datasets.transforms.window_segments import GenerateSnippetLabels
 
 __all__ = [
     'GenerateGridSegments',

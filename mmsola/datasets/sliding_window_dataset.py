@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmaction.registry import DATASETS
 
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
-from mmsola.datasets.transforms.proposal_targets import segments_in_window
+from mmsola.datasets.transforms.window_segments import segments_in_window
 
 
 @DATASETS.register_module()

@@ -20,7 +20,7 @@ from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.span_check import check_timelines
-from mmsola.datasets.transforms.proposal_targets import LoadSnippetProposals
+from mmsola.datasets.transforms.proposals import LoadSnippetProposals
 from mmsola.datasets.untrimmed_videos import UntrimmedVideoDataset
 from mmsola.datasets.video_entry import video_entry
 from mmsola.files.first_few import first_few

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from mmsola.files.first_few import first_few
 from mmsola.files.suffixes import VIDEO_SUFFIXES
 from mmsola.structures.video_record import ROUNDING_SEC
 
-_SHOWN = 10  # problems, or names of videos
+_SHOWN = 10  # problems in a message
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def annotate_from_csv(
         clipped += sum(end_sec > entry['duration'] + ROUNDING_SEC for end_sec in ends_sec)
         database[name] = entry
     if not problems and not any(entry['annotations'] for entry in database.values()):
-        rest = f' without the {_count(len(skipped), "video")} skipped' if skipped else ''
+        rest = f' without the {counted(len(skipped), "video")} skipped' if skipped else ''
         problems.append((0, f'there is no segment{rest}; expected some to learn from'))
     if problems:
         raise _error(str(csv_file), problems)
@@ -130,36 +129,6 @@ def annotate_from_csv(
         clipped,
         table.unused,
     )
-
-
-def summary_lines(annotations: CsvAnnotations) -> list[str]:
-    """How many videos, segments and classes there are, in which subsets, and what is not there."""
-    entries = list(annotations.database.values())
-    labels = Counter(one['label'] for entry in entries for one in entry['annotations'])
-    lines = [
-        f'{_count(len(entries), "video")} of {_length(entries)}, '
-        f'{_count(labels.total(), "segment")} of {_count(len(labels), "class", "classes")}',
-        '  classes: ' + ', '.join(f'{label} {n}' for label, n in labels.most_common()),
-    ]
-    for subset in sorted({entry['subset'] for entry in entries}):
-        members = [entry for entry in entries if entry['subset'] == subset]
-        segments = sum(len(entry['annotations']) for entry in members)
-        empty = sum(not entry['annotations'] for entry in members)
-        lines.append(
-            f'  {subset}: {_count(len(members), "video")} of {_length(members)}, '
-            f'{_count(segments, "segment")}' + (f', {empty} without action' if empty else '')
-        )
-    if annotations.clipped:
-        lines.append(f'{_count(annotations.clipped, "segment")} past the end: clipped when read')
-    if annotations.unused:
-        lines.append(f'columns not used: {", ".join(annotations.unused)}')
-    if annotations.unnamed:
-        names = first_few(map(repr, annotations.unnamed), _SHOWN)
-        lines.append(f'{_count(len(annotations.unnamed), "video")} not in the table: {names}')
-    if annotations.skipped:
-        lines.append(f'{_count(len(annotations.skipped), "video")} skipped:')
-        lines += [f'  {line}' for line in annotations.skipped]
-    return lines
 
 
 def _by_video(
@@ -189,8 +158,8 @@ def _by_video(
         problems.append(
             (
                 rows[0].line,
-                f'video {video!r} ({_count(len(rows), "row")}) is not in {folder}; expected a name '
-                f'such as {", ".join(map(repr, near))}',
+                f'video {video!r} ({counted(len(rows), "row")}) is not in {folder}; expected a '
+                f'name such as {", ".join(map(repr, near))}',
             )
         )
     return rows_of
@@ -286,20 +255,13 @@ def _split(database: dict[str, dict[str, Any]], share: float, seed: int) -> None
 def _error(file: str, problems: Sequence[tuple[int, str]]) -> AnnotationError:
     lines = [f'{file}:{line}: {text}' if line else text for line, text in sorted(problems)]
     return AnnotationError(
-        f'{file}: {_count(len(problems), "problem")}\n'
+        f'{file}: {counted(len(problems), "problem")}\n'
         + first_few(lines, _SHOWN, separator='\n')
         + '\n'
         '  fix: correct these rows or videos'
     )
 
 
-def _length(entries: Iterable[dict[str, Any]]) -> str:
-    seconds = round(sum(entry['duration'] for entry in entries))
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    if hours:
-        return f'{hours} h {minutes} min'
-    return f'{minutes} min {seconds % 60} s' if minutes else f'{seconds} s'
-
-
-def _count(number: int, one: str, many: str = '') -> str:
+def counted(number: int, one: str, many: str = '') -> str:
+    """A number with its noun: ``1 video``, ``2 videos``."""
     return f'{number} {one if number == 1 else many or one + "s"}'
