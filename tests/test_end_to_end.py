@@ -480,7 +480,7 @@ def test_a_one_stage_localizer_learns_classes_from_frames(cfg):
 
 def test_the_shipped_config_fits_the_recognizer_that_it_begins_with():
     cfg = Config.fromfile(CONFIG)
-    recognition = Config.fromfile(CONFIG.with_name('recognition_video_world.py'))
+    recognition = Config.fromfile(CONFIG.parents[1] / 'recognition' / 'recognition_video_world.py')
     assert cfg.model.encoder == recognition.model
     dataset = cfg.train_dataloader.dataset
     sampling = snippet_clip_dataset.SnippetSampling(**dataset.sampling)
