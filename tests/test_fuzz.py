@@ -31,7 +31,7 @@ from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.tables.segment_csv import read_segment_csv
-from mmsola.datasets.transforms.proposal_targets import LoadSnippetProposals, ProposalFileError
+from mmsola.datasets.transforms.proposals import LoadSnippetProposals, ProposalFileError
 from mmsola.datasets.videos.video import Video, VideoError
 from mmsola.datasets.videos.video_facts import VideoFacts, read_facts
 from mmsola.datasets.videos.video_list import find_videos

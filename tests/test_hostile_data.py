@@ -23,7 +23,7 @@ from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.datasets.transforms.proposal_targets import LoadSnippetProposals
+from mmsola.datasets.transforms.proposals import LoadSnippetProposals
 from mmsola.files.file_names import leads_out
 from mmsola.models.checkpoint_file import CheckpointError, the_one_file
 from mmsola.models.necks import SoLa

@@ -30,7 +30,7 @@ from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
-from mmsola.datasets.untrimmed_videos import named
+from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
 from mmsola.models.necks import SoLa
 from mmsola.version import __version__
@@ -166,7 +166,7 @@ def export_features(
         if damaged:
             print_log(
                 f'{out}: {len(damaged)} exported features are cut off or damaged, and are written '
-                f'again: {named(damaged)}',
+                f'again: {first_few(damaged)}',
                 'current',
                 logging.WARNING,
             )

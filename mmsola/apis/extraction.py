@@ -26,9 +26,10 @@ from mmsola.atomic import raise_disk_faults_as, remove_partials
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
-from mmsola.datasets.untrimmed_videos import named, say
 from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, read_facts
+from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
+from mmsola.main_process_log import log_in_main_process
 from mmsola.version import __version__
 
 MANIFEST = EXTRACTION_MANIFEST
@@ -228,7 +229,7 @@ def _total(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _report_damaged(folder: Path, names: list[str]) -> None:
     if names:
-        say(
+        log_in_main_process(
             f'{folder}: {len(names)} features were lost, cut off or damaged, and are extracted '
-            f'again: {named([repr(name) for name in names])}'
+            f'again: {first_few([repr(name) for name in names])}'
         )

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mmsola.datasets.extraction_times import ExtractionTimes
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_times import SnippetTimeline
-from mmsola.datasets.span_check import ExtractionTimes
 from mmsola.datasets.videos.video import list_videos
 from mmsola.files.suffixes import VIDEO_SUFFIXES
 from mmsola.structures.labelled_segments import LabelledSegments

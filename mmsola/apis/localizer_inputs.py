@@ -15,8 +15,8 @@ from mmsola.datasets.features.array_store import ArrayStore
 from mmsola.datasets.sliding_windows import SlidingWindows
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.transforms.loading import LoadSnippetWindow
-from mmsola.datasets.transforms.proposal_targets import LoadSnippetProposals
-from mmsola.datasets.untrimmed_videos import video_info
+from mmsola.datasets.transforms.proposals import LoadSnippetProposals
+from mmsola.datasets.video_entry import video_entry
 from mmsola.structures.video_record import VideoRecord
 
 # What stands for the test data of a stock config, which reads resized features.
@@ -95,7 +95,7 @@ class LocalizerInputs:
             features: ``(T, C)``.
             timeline: Where its snippets lie in time.
         """
-        info = video_info(record, len(features), timeline)
+        entry = video_entry(record, len(features), timeline)
         store = ArrayStore({record.name: features})
-        for part in self._windows.of(info) if self._windows else (info,):
+        for part in self._windows.of(entry) if self._windows else (entry,):
             yield self._pipeline({**part, 'feature_store': store})

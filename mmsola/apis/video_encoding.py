@@ -16,10 +16,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmsola.datasets.features.feature_errors import feature_error
-from mmsola.datasets.untrimmed_videos import named, say
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
 from mmsola.datasets.videos.video_facts import VideoFacts
+from mmsola.files.first_few import first_few
+from mmsola.main_process_log import log_in_main_process
 
 BATCH_SIZE = 32
 
@@ -120,9 +121,9 @@ def warn_about_lost_frames(lost: Mapping[str, int]) -> None:
     """Log which videos lost how many frames, if any did."""
     if lost:
         of_each = [f'{name} ({count})' for name, count in lost.items()]
-        say(
+        log_in_main_process(
             f'In {len(of_each)} videos frames cannot be decoded or are damaged, and the '
-            f'nearest ones stand for them: {named(of_each)}',
+            f'nearest ones stand for them: {first_few(of_each)}',
             logging.WARNING,
         )
 

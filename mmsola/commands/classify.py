@@ -22,7 +22,6 @@ from tqdm import tqdm
 from mmsola.datasets import SnippetFeatureDataset
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.features.feature_errors import FeatureError
-from mmsola.datasets.untrimmed_videos import named
 from mmsola.evaluation.video_classifier import (
     LabelledVideo,
     VideoClassifier,
@@ -30,6 +29,7 @@ from mmsola.evaluation.video_classifier import (
     video_feature,
     write_class_scores,
 )
+from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names
 
 LOADERS = ('train_dataloader', 'test_dataloader')
@@ -65,7 +65,7 @@ def main() -> None:
     if twice:
         raise AnnotationError(
             f'{args.config}: {len(twice)} videos are both learned from and scored: '
-            f'{named(twice)}. Give train_dataloader and test_dataloader different subsets.'
+            f'{first_few(twice)}. Give train_dataloader and test_dataloader different subsets.'
         )
     try:
         classifier = VideoClassifier(args.regularization_c).fit(training)
@@ -79,7 +79,7 @@ def main() -> None:
     write_class_scores(args.out, all_scores, test, [*classifier.classes, *unknown])
     print(f'{len(classifier.classes)} classes, learned from {count_annotated(training)}')
     if unknown:
-        print(f'never learned, so their scores are 0: {named(unknown)}')
+        print(f'never learned, so their scores are 0: {first_few(unknown)}')
     figures = classification_figures(scores, test, classifier.classes)
     if figures:
         print(

@@ -6,7 +6,7 @@ from mmaction.registry import DATASETS
 
 from mmsola.datasets.sliding_windows import SlidingWindows
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
-from mmsola.datasets.transforms.proposal_targets import segments_in_window
+from mmsola.datasets.transforms.window_segments import segments_in_window
 
 
 @DATASETS.register_module()
@@ -65,10 +65,10 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         videos = super().load_data_list()
         windows = [window for video in videos for window in self.windows.of(video)]
         if not self.with_action_only:
-            self._say(f'{len(videos)} videos are cut into {len(windows)} windows.')
+            self.log(f'{len(videos)} videos are cut into {len(windows)} windows.')
             return windows
         kept = [window for window in windows if self._holds_action(window)]
-        self._say(
+        self.log(
             f'{len(videos)} videos are cut into {len(windows)} windows; '
             f'{len(windows) - len(kept)} without a segment are left out.'
         )

@@ -25,14 +25,12 @@ class SlidingWindows:
     min_covered: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.window < 1 or not 0 <= self.overlap < 1 or self.margin < 0:
+        is_usable = self.window >= 1 and 0 <= self.overlap < 1 and self.margin >= 0
+        if not (is_usable and 0 <= self.min_covered <= 1):
             raise ValueError(
-                'SlidingWindowDataset: expected window >= 1, 0 <= overlap < 1 and margin >= 0, '
-                f'got window={self.window}, overlap={self.overlap}, margin={self.margin}.'
-            )
-        if not 0 <= self.min_covered <= 1:
-            raise ValueError(
-                f'SlidingWindowDataset: expected 0 <= min_covered <= 1, got {self.min_covered}.'
+                'SlidingWindowDataset: expected window >= 1, 0 <= overlap < 1, margin >= 0 and '
+                f'0 <= min_covered <= 1, got window={self.window}, overlap={self.overlap}, '
+                f'margin={self.margin}, min_covered={self.min_covered}.'
             )
 
     def of(self, video: dict) -> list[dict]:

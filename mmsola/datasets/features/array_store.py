@@ -10,7 +10,7 @@ from mmsola.datasets.features.feature_errors import feature_error
 
 
 class ArrayStore:
-    """Snippet features of some videos in memory, for the transforms that read a ``FeatureStore``.
+    """Snippet features of some videos in memory, a ``SnippetReader``.
 
     Args:
         arrays: Names of videos and their features ``(T, C)``, which are not copied.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmsola.argument_checks import check_choice
 from mmsola.datasets.tables.csv_rows import read_rows, row_error
 from mmsola.datasets.tables.segment_csv import parse_time
 
@@ -36,7 +37,7 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
     ``EPIC_100_verb_classes.csv`` or ``EPIC_100_noun_classes.csv``. A segment's label is the key of
     its class (``turn-on``), not the narrator's own word. Videos of the test subset have no public
     segments and are left out. The frame rate is left out as well: features have that at which
-    their frames were taken. Times stay as they are: who reads the annotation says what becomes of
+    their frames were extracted. Times stay as they are: who reads the annotation decides about
     reversed ones and of those past the end.
 
     Args:
@@ -46,8 +47,7 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
     Raises:
         AnnotationError: A file or a column is missing, or a row cannot be used; with file and line.
     """
-    if kind not in CLASS_KINDS:
-        raise ValueError(f'kind is {kind!r}; expected one of {CLASS_KINDS}.')
+    check_choice('annotate_epic_kitchens', 'kind', kind, CLASS_KINDS)
     folder = Path(folder)
     classes = _classes(folder / f'EPIC_100_{kind}_classes.csv')
     durations_sec = _durations_sec(folder / _VIDEOS)

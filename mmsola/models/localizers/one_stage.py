@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmsola.files.first_few import first_few
 from mmsola.models.points.decoding import decode_points
 from mmsola.structures.candidates import Candidates, join
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
@@ -121,10 +122,10 @@ class OneStageLocalizer(BaseModel):
         """
         names = tuple(map(str, names))
         if len(names) != self.num_classes:
-            first = ', '.join(map(repr, names[:5])) + (', ...' if len(names) > 5 else '')
             raise ValueError(
-                f'{source}: {len(names)} classes ({first}), but num_classes={self.num_classes}\n'
-                f'  expected: as many\n  fix: set model.num_classes={len(names)}'
+                f'{source}: {len(names)} classes ({first_few(map(repr, names))}), but '
+                f'num_classes={self.num_classes}\n  expected: as many\n  fix: set '
+                f'model.num_classes={len(names)}'
             )
         self.class_names = names
 

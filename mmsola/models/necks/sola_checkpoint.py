@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmsola.files.first_few import first_few
 from mmsola.models.checkpoint_file import CheckpointError, read_state_dict, the_one_file
 
 SOLA_KEYS = ('alpha',) + tuple(
@@ -93,9 +94,7 @@ def architecture_of(weights: dict[str, Tensor]) -> dict:
 
 
 def _listing(state_dict: dict[str, Tensor]) -> str:
-    keys = list(state_dict)
-    more = f', ... ({len(keys)} in all)' if len(keys) > 12 else ''
-    return f'  expected: {list(SOLA_KEYS)}\n  found:    {keys[:12]}{more}'
+    return f'  expected: {list(SOLA_KEYS)}\n  found:    {first_few(state_dict, 12)}'
 
 
 def _fix(found: list[str]) -> str:
