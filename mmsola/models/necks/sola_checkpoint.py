@@ -94,7 +94,7 @@ def architecture_of(weights: dict[str, Tensor]) -> dict:
 
 
 def _listing(state_dict: dict[str, Tensor]) -> str:
-    return f'  expected: {list(SOLA_KEYS)}\n  found:    {first_few(state_dict, 12)}'
+    return f'  expected: {list(SOLA_KEYS)}\n  found:    [{first_few(map(repr, state_dict), 12)}]'
 
 
 def _fix(found: list[str]) -> str:
