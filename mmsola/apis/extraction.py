@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_dist_info
 
-from mmsola.apis.manifest import check_names, differences, read_manifest, write_manifest
+from mmsola.apis.manifest import (
+    PROVENANCE,
+    check_names,
+    differences,
+    read_manifest,
+    write_manifest,
+)
 from mmsola.apis.plain_config import without_files
 from mmsola.apis.video_encoding import (
     BATCH_SIZE,
@@ -30,11 +36,12 @@ from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, read_facts
 from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
 from mmsola.main_process_log import log_in_main_process
-from mmsola.version import __version__
+from mmsola.version import provenance
 
 MANIFEST = EXTRACTION_MANIFEST
 DTYPES = ('float32', 'float16')
-NOT_COMPARED = ('config', 'checkpoint', 'mmsola')  # the checkpoint's hash and the frames decide
+# the checkpoint's hash and the frames decide
+NOT_COMPARED = ('config', 'checkpoint', 'mmsola', *PROVENANCE)
 
 
 class ExtractionError(ValueError):
@@ -131,7 +138,7 @@ def _content(
     about = dict(about)
     if 'model' in about:  # it is read back as data, which must not name files to load
         about['model'] = without_files(about['model'])
-    settings = {'fps': fps, 'dtype': dtype, 'mmsola': __version__}
+    settings = {'fps': fps, 'dtype': dtype, **provenance()}
     content = {**about, **encoder.settings(), **settings}
     return json.loads(json.dumps(content))  # as it will be read: json knows no tuples
 

@@ -25,7 +25,9 @@ from mmsola.apis.localizer_checkpoint import load_localizer
 from mmsola.apis.localizer_encoder import LocalizerEncoder
 from mmsola.apis.localizer_inputs import LocalizerInputs
 from mmsola.apis.segment_classes import SnippetScores, classified
+from mmsola.engine.config_file import read_config
 from mmsola.evaluation.localization_metric import LocalizationMetric
+from mmsola.files.shipped_configs import ConfigFileError
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.structures.submission import submission_entries, write_submission
@@ -41,7 +43,7 @@ class LocalizationInferencer(BaseInferencer):
     features the localizer learned from; its settings are read from their folder.
 
     Args:
-        model: The localizer's config, or its file.
+        model: The localizer's config, its file, or ``mmsola::bmn/bmn_demo.py``.
         weights: Its checkpoint, which must fit.
         encoder: The encoder of videos: a ``SnippetEncoder``, or a folder of features made by
             ``mmsola extract``. None takes the folder that the config's test data name;
@@ -60,7 +62,7 @@ class LocalizationInferencer(BaseInferencer):
 
     Raises:
         CheckpointError: A checkpoint cannot be read, or does not fit its config.
-        InferenceError: The config is of no localizer.
+        InferenceError: There is no such config, or it is of no localizer.
     """
 
     preprocess_kwargs = {'fps', 'ann_file'}
@@ -78,9 +80,10 @@ class LocalizationInferencer(BaseInferencer):
         device: str | None = None,
         show_progress: bool = True,
     ) -> None:
-        config = model if isinstance(model, Config) else str(model)
-        if isinstance(config, str) and not Path(config).is_file():
-            raise InferenceError(f'{config}: no such config file.')
+        try:
+            config = model if isinstance(model, Config) else read_config(model)
+        except ConfigFileError as error:
+            raise InferenceError(str(error)) from error
         self._encoder = encoder
         self._encoder_checkpoint = encoder_checkpoint
         self._encoder_fps: float | None = None

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from mmaction.registry import DATASETS
 from mmaction.utils import register_all_modules
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from tqdm import tqdm
 
 from mmsola.datasets import SnippetFeatureDataset
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.features.feature_errors import FeatureError
+from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.evaluation.video_classifier import (
     LabelledVideo,
     VideoClassifier,
@@ -47,17 +48,14 @@ def parse_args() -> argparse.Namespace:
         default=0.01,
         help='inverse strength of the regularization of the logistic regressions; default 0.01',
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='as in train.py'
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     register_all_modules()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     training, test = (read(args.config, cfg, loader) for loader in LOADERS)
     in_test = {video.name for video in test}
     matched = match_names({video.name: video for video in training}, in_test)

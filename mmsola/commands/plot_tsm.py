@@ -1,6 +1,9 @@
-"""Draw the temporal self-similarity of one video's features, before and after SoLa.
+r"""Draw the temporal self-similarity of one video's features, before and after SoLa.
 
 Features that ``mmsola export`` wrote are after SoLa already, and are drawn alone.
+
+mmsola plot-tsm data/demo/features/demo_0100.npy work_dirs/sola_pretrain_demo/epoch_300.pth \
+    --ann-file data/demo/annotations.json --stride-frames 8 --window-frames 16
 """
 
 import argparse
@@ -21,7 +24,9 @@ from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('features', type=Path, help='feature file of one video, or an HDF5 file')
     parser.add_argument('checkpoint', nargs='?', help='SoLa checkpoint; without it, before only')
     parser.add_argument('--out', type=Path, help='picture; default <video>_tsm.png')

@@ -10,6 +10,7 @@ from mmsola.atomic import replacing
 from mmsola.files.result_file import read_results
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
+from mmsola.version import provenance
 
 
 class SubmissionError(ValueError):
@@ -42,7 +43,9 @@ def write_submission(
     results = {
         name.removeprefix(strip_prefix): submission_entries(found) for name, found in videos.items()
     }
-    content = {'version': 'VERSION 1.3', 'results': results, 'external_data': {}}
+    # the one key of the format that is free
+    external_data = {'made_with': provenance()}
+    content = {'version': 'VERSION 1.3', 'results': results, 'external_data': external_data}
     with replacing(file) as partial:
         partial.write_text(json.dumps(content, ensure_ascii=False), encoding='utf-8')
 
