@@ -17,7 +17,6 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, barrier, get_dist_info
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from mmsola.apis.manifest import check_names, differences, read_manifest, sha256_of, write_manifest
 from mmsola.apis.plain_config import check_plain, without_files
@@ -26,6 +25,7 @@ from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
 from mmsola.datasets.untrimmed_videos import named, say
+from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
 from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, VideoFacts, read_facts
@@ -33,6 +33,7 @@ from mmsola.files.folder_lock import only_writer
 from mmsola.files.json_file import is_positive
 from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
+from mmsola.progress import Progress
 from mmsola.version import __version__
 
 MANIFEST = EXTRACTION_MANIFEST
@@ -97,12 +98,14 @@ def extract_features(
 
     Raises:
         ExtractionError: ``out`` holds something else, a feature is not finite, or the disk is full.
+        MissingPyAV: PyAV is not installed.
     """
     if dtype not in DTYPES or batch_size < 1:
         raise ExtractionError(
             f'extraction: dtype is one of {DTYPES} and batch_size at least 1, got {dtype!r} and '
             f'{batch_size}.'
         )
+    load_pyav()  # missing, it would be an error of every worker
     folder = Path(out)
     if any(Path(name).name == Path(MANIFEST).stem for name in videos):
         raise ExtractionError(
@@ -324,16 +327,9 @@ def _extract(
     lost: dict[str, int] = {}
     open_files: dict[str, FeatureWriter] = {}
     num_snippets = 0
-    sizes = {name: _bytes_of(path) for name, path in videos.items()}
-    left = dict(sizes)  # what the bar still waits for
+    left = dict.fromkeys(videos, 1.0)  # of each video, what is still to do
     with (
-        tqdm(
-            total=sum(left.values()),
-            desc='features',
-            unit='B',
-            unit_scale=True,
-            disable=not show_progress,
-        ) as progress,
+        Progress(float(len(videos)), 'Extracting features', show=show_progress) as progress,
         ExitStack() as undone,
     ):
         undone.callback(_discard, open_files)
@@ -363,10 +359,9 @@ def _extract(
                 if facts.lost_frames:
                     lost[name] = facts.lost_frames
             num_snippets += len(features)
-            done = round(sizes[name] * len(features) / facts.num_snippets)
-            progress.update(min(done, left[name]))
-            left[name] -= min(done, left[name])
-            progress.set_postfix(snippets=num_snippets, failed=len(failed))
+            done = len(features) / facts.num_snippets
+            left[name] -= done
+            progress.update(done, f'{num_snippets:,} snippets, {len(failed)} failed')
     return failed, lost, num_snippets
 
 

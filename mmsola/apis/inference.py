@@ -20,7 +20,6 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from mmsola.apis.extraction import encoder_of, extract_features
 from mmsola.apis.inference_inputs import (
@@ -34,6 +33,7 @@ from mmsola.atomic import replacing
 from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.videos.video_facts import read_facts
+from mmsola.device import usable_device
 from mmsola.engine.launch import check_neck
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.files.name_match import match_names, rules_used
@@ -47,6 +47,7 @@ from mmsola.models.checkpoint_file import (
 )
 from mmsola.models.encoders import SnippetEncoder
 from mmsola.models.localizers import OneStageLocalizer, SnippetNeckMixin
+from mmsola.progress import progress
 from mmsola.structures.labelled_segments import LabelledSegments, annotated_segments
 from mmsola.structures.submission import submission_entries, write_submission
 from mmsola.structures.window_merging import predicted_segments
@@ -145,6 +146,8 @@ class LocalizationInferencer(BaseInferencer):
         self._encoder_checkpoint = encoder_checkpoint
         self._encoder_fps: float | None = None
         self._class_names = None if class_names is None else list(class_names)
+        if device is not None:
+            device = str(usable_device(device))
         super().__init__(config, str(weights), device, 'mmaction', show_progress)
         self._device = next(self.model.parameters()).device
 
@@ -267,9 +270,10 @@ class LocalizationInferencer(BaseInferencer):
     def forward(self, inputs: Any, batch_size: int = 1) -> dict[str, LabelledSegments]:
         """What the localizer finds in each video, the best first, windows merged."""
         loader = DataLoader(inputs, batch_size, collate_fn=pseudo_collate)
+        unit = 'videos' if batch_size == 1 else 'batches'
         results = [
             (result['video_name'], predicted_segments(result))
-            for batch in tqdm(loader, 'localizing', disable=not self.show_progress, leave=False)
+            for batch in progress(loader, 'Localizing', unit, len(loader), self.show_progress)
             for result in self.model.test_step(batch)
         ]
         return self._metric.merged(results)

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 
 from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
-from mmengine.dist import get_dist_info
-from tqdm import tqdm
 
 from mmsola.datasets.class_names import class_choice
 from mmsola.datasets.labelled_records import learnable_records, with_classes
@@ -19,10 +17,12 @@ from mmsola.datasets.untrimmed_videos import (
     say,
     video_info,
 )
+from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.datasets.videos.snippet_clips import SnippetClips
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import VideoError
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.progress import progress
 from mmsola.structures.video_record import VideoRecord
 
 
@@ -90,6 +90,7 @@ class SnippetClipDataset(BaseActionDataset):
                 raise ValueError(
                     f'{type(self).__name__}: {key} is one of {choices}, got {value!r}.'
                 )
+        load_pyav()  # missing, it would be an error of every worker
         self.sampling = SnippetSampling(**sampling)
         self.frame_pipeline = list(frame_pipeline)
         self.subset = subset
@@ -119,9 +120,7 @@ class SnippetClipDataset(BaseActionDataset):
             return
         names = [self.get_data_info(i)['video_name'] for i in range(len(self))]
         good, failures = [], []
-        for i, name in enumerate(
-            tqdm(names, 'Decoding', unit='video', leave=False, disable=get_dist_info()[0] != 0)
-        ):
+        for i, name in enumerate(progress(names, 'Decoding')):
             try:
                 self.clips.decode(name)
             except VideoError as error:

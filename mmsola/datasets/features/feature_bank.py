@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -21,7 +20,6 @@ import torch
 from mmengine.dist import all_reduce, barrier
 from mmengine.logging import print_log
 from torch import Tensor
-from tqdm import tqdm
 
 from mmsola.atomic import replacing
 from mmsola.datasets.features.cache_folder import cache_folder
@@ -30,6 +28,8 @@ from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.free_memory import free_memory
 from mmsola.datasets.features.npy_file import map_npy
 from mmsola.datasets.samplers import window_start
+from mmsola.device import usable_device
+from mmsola.progress import progress
 
 DTYPES = ('float32', 'float16')
 _READ_THREADS = 4
@@ -74,7 +74,7 @@ class FeatureBank:
             raise ValueError(f'FeatureBank: memory_share lies in [0, 1], got {memory_share}.')
         if device == 'auto':
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.device = torch.device(device)
+        self.device = usable_device(device)
         shapes = [store.shape(name) for store, name in videos]
         widths = sorted({width for _, width in shapes})
         if len(widths) != 1:
@@ -191,16 +191,9 @@ class FeatureBank:
     def _fill(self, values: Tensor, videos: Sequence[tuple[FeatureStore, str]]) -> None:
         with ThreadPoolExecutor(_READ_THREADS) as threads:
             ahead = [threads.submit(store.read, name) for store, name in videos[:_READ_AHEAD]]
-            bar = tqdm(
-                range(len(videos)),
-                'Filling the feature bank',
-                unit='video',
-                delay=_BAR_DELAY_SEC,
-                leave=False,
-                file=sys.stderr,
-                disable=os.environ.get('RANK', '0') != '0',
-            )
-            for i in bar:
+            for i in progress(
+                range(len(videos)), 'Filling the feature bank', delay_sec=_BAR_DELAY_SEC
+            ):
                 feature = torch.from_numpy(ahead[i % _READ_AHEAD].result())
                 if i + _READ_AHEAD < len(videos):
                     store, name = videos[i + _READ_AHEAD]

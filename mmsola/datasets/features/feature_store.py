@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.array_axes import ArrayAxes, AxesFault, axes_of
@@ -18,6 +16,7 @@ from mmsola.datasets.features.feature_errors import FeatureError, dtype_error, f
 from mmsola.datasets.features.open_container import open_container
 from mmsola.files.file_names import leads_out
 from mmsola.files.name_match import match_names
+from mmsola.progress import progress
 
 __all__ = ['FeatureError', 'FeatureStore']
 
@@ -397,7 +396,7 @@ class FeatureStore:
 
 
 def _each(
-    function: Callable[[str], Any], names: list[str], what: str, progress: bool
+    function: Callable[[str], Any], names: list[str], what: str, show: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Results and complaints of a function, by name of the video; threads hide waiting for disk."""
 
@@ -407,19 +406,14 @@ def _each(
         except FeatureError as error:
             return error
 
-    with (
-        ThreadPoolExecutor(_CHECK_THREADS) as threads,
-        tqdm(
+    with ThreadPoolExecutor(_CHECK_THREADS) as threads:
+        outcomes = progress(
             threads.map(call, names),
-            desc=f'Checking features, {what}',
+            f'Checking features, {what}',
             total=len(names),
-            unit='video',
-            delay=_BAR_DELAY_SEC,
-            leave=False,
-            file=sys.stderr,
-            disable=not progress,
-        ) as outcomes,
-    ):
+            show=show,
+            delay_sec=_BAR_DELAY_SEC,
+        )
         by_name = dict(zip(names, outcomes, strict=True))
     problems = {name: str(out) for name, out in by_name.items() if isinstance(out, FeatureError)}
     return {name: out for name, out in by_name.items() if name not in problems}, problems

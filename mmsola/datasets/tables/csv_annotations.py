@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.tables.seeded_split import draw_validation
 from mmsola.datasets.tables.segment_csv import CsvRow, SegmentTable, read_segment_csv
 from mmsola.datasets.videos.video import Video, VideoError, list_videos
 from mmsola.files.suffixes import VIDEO_SUFFIXES
+from mmsola.progress import progress
 from mmsola.structures.video_record import ROUNDING_SEC
 
 _SHOWN = 10  # problems, or names of videos
@@ -99,7 +98,7 @@ def annotate_from_csv(
     skipped: list[str] = []
     clipped = 0
     named = sorted([*rows_of, *(unnamed if with_unnamed else ())])
-    for name in tqdm(named, desc='videos', leave=False, disable=None):
+    for name in progress(named, 'Reading videos'):
         rows = rows_of.get(name, [])
         try:
             entry = _entry(files[name], rows)

@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
+from mmsola.device import usable_device
 from mmsola.models.encoders.recognizer_features import (
     EncoderError,
     RecognizerFeatures,
@@ -82,8 +83,8 @@ class SnippetEncoder:
         self.classifies = self.model.load(checkpoint)
         self.model.requires_grad_(False).eval()
         # moves its preprocessor along, which a module around it would not
-        self.model.recognizer.to(device)
-        self.device = torch.device(device)
+        self.device = usable_device(device)
+        self.model.recognizer.to(self.device)
         self.amp = amp
 
     @property
