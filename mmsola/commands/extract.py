@@ -23,7 +23,9 @@ from mmengine.config import Config, DictAction
 from mmsola.apis.extraction import DTYPES, MANIFEST, extract_features
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.device import usable_device
 from mmsola.engine.cpu_process_group import init_gloo
+from mmsola.engine.threads import compute_with_chosen_threads
 from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
 
@@ -75,6 +77,8 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    compute_with_chosen_threads(args.cfg_options)
+    device = usable_device(args.device or own_device())
     encoder = SnippetEncoder(
         cfg,
         args.checkpoint,
@@ -83,7 +87,7 @@ def main() -> None:
         args.stride,
         args.short_side,
         args.crop_size,
-        args.device or own_device(),
+        device,
         args.amp,
     )
     videos = find_videos(args.videos, args.root, args.subset, args.file_name)

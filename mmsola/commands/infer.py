@@ -15,6 +15,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from mmsola.apis.inference import LocalizationInferencer
+from mmsola.engine.threads import compute_with_chosen_threads
 
 SHOWN = 3  # segments of each video on the screen
 
@@ -48,6 +49,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    compute_with_chosen_threads(args.cfg_options)
     names = Path(args.classes).read_text('utf-8').splitlines() if args.classes else None
     inferencer = LocalizationInferencer(
         cfg,
