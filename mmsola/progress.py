@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 #: Between two lines where there is no terminal.
 LINE_EVERY_SEC = 10.0
+_MOST_LINES = 20  # while the time that has passed doubles
 
 T = TypeVar('T')
 
@@ -39,7 +40,8 @@ class Progress:
         self._digits = ',d' if isinstance(total, int) else ',.1f'
         self._note = ''
         self._show = show and os.environ.get('RANK', '0') == '0'
-        self._line_at_sec = time.monotonic() + LINE_EVERY_SEC
+        self._began_sec = time.monotonic()
+        self._line_at_sec = self._began_sec + LINE_EVERY_SEC
         self._bar: tqdm | None = None
         if self._show and sys.stderr.isatty():
             self._bar = tqdm(
@@ -62,14 +64,22 @@ class Progress:
             if note is not None:
                 self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(number)
-        elif self._show and time.monotonic() >= self._line_at_sec:
-            self._line_at_sec = time.monotonic() + LINE_EVERY_SEC
-            note = f', {self._note}' if self._note else ''
-            print(
-                f'{self.task}: {self.count:{self._digits}} of {self.total:,.0f} {self.unit}{note}',
-                file=sys.stderr,
-                flush=True,
-            )
+        elif self._show and self.count < self.total:
+            now_sec = time.monotonic()
+            if now_sec >= self._line_at_sec:
+                self._print_line(now_sec - self._began_sec)
+                # what takes hours needs no line in ten seconds
+                passed_sec = now_sec - self._began_sec
+                self._line_at_sec = now_sec + max(LINE_EVERY_SEC, passed_sec / _MOST_LINES)
+
+    def _print_line(self, passed_sec: float) -> None:
+        left_sec = passed_sec * (self.total - self.count) / max(self.count, 1e-9)
+        parts = [
+            f'{self.task}: {self.count:{self._digits}} of {self.total:,.0f} {self.unit}',
+            f'about {tqdm.format_interval(left_sec)} left',
+            self._note,
+        ]
+        print(', '.join(filter(None, parts)), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Remove the bar."""

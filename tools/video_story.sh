@@ -24,17 +24,17 @@ short=()
 [[ -z ${EPOCHS:-} ]] || short=(--cfg-options "train_cfg.max_epochs=$EPOCHS" "train_cfg.val_interval=$EPOCHS")
 
 steps=$((4 + 2 * ${#seeds[@]}))
-printf '[mmsola] %s\n' "$steps steps, about 1 h for three seeds on two cores; every log is below $work_dir"
+printf '[mmsola] %s\n' "$steps steps, about 25 min for three seeds on two cores; every log is below $work_dir"
 
-step 'generate videos' 'about 1 min'
+step 'generate videos' 'about half a minute'
 # shellcheck disable=SC2086 # several options
 run tools/make_video_world.py "$world" ${WORLD:-}
 for seed in "${seeds[@]}"; do
-    step "train the recognizer, seed $seed" 'about 3 min'
+    step "train the recognizer, seed $seed" 'about 1 min'
     # --resume: a second call goes on from the first, or is done at once
     run tools/train.py configs/recognition/recognition_video_world.py --work-dir "$work_dir/recognizer/seed_$seed" \
         --seed "$seed" --resume "${short[@]}"
-    step "extract features with it, seed $seed" 'about 2 min'
+    step "extract features with it, seed $seed" 'about half a minute'
     run tools/extract_features.py configs/recognition/recognition_video_world.py \
         "$(<"$work_dir/recognizer/seed_$seed/last_checkpoint")" "$world/videos" \
         "$world/features_seed_$seed" --stride 8
@@ -42,10 +42,10 @@ done
 
 # features, SoLa and localizers of one seed belong together
 export VIDEO_WORLD_FEATURES='features_seed_{seed}'
-step 'pretrain SoLa without labels' 'about 5 min'
+step 'pretrain SoLa without labels' 'about 4 min'
 run tools/train_seeds.py configs/sola/sola_pretrain_video_world.py --seeds "${seeds[@]}" \
     --work-dir "$work_dir/sola" --jobs "$jobs" "${short[@]}"
-step "train BMN in five ways, ${#seeds[@]} seeds each" 'about 30 min'
+step "train BMN in five ways, ${#seeds[@]} seeds each" 'about 15 min'
 run tools/compare.py configs/bmn/{bmn,sola_bmn,scratch_bmn,smooth_bmn,finetune_bmn}_video_world.py \
     --names frozen SoLa scratch smooth fine-tuned --seeds "${seeds[@]}" \
     --work-dir "$work_dir/compare" --jobs "$jobs" "${short[@]}" \

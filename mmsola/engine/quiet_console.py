@@ -10,8 +10,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from mmaction.registry import RUNNERS
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 #: At most one line of a kind of progress in this time.
@@ -36,15 +36,15 @@ _IDLE_WARNINGS = re.compile(
 class QuietConsole(logging.Filter):
     """Lets pass what is for the user: messages of others than the framework, warnings, figures.
 
-    Steps of a training come at most every :data:`LINE_EVERY_SEC`, those of a validation if nothing
-    else did; environment, config, hooks and the like do not come at all.
+    Steps of a training come at most every :data:`LINE_EVERY_SEC`, other progress if nothing else
+    did; environment, config, hooks and the like do not come at all.
     """
 
     def __init__(self, now_sec: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._now_sec = now_sec
         self._shown_at_sec: dict[str, float] = {}
-        self._any_shown_at_sec = now_sec()
+        self._any_shown_at_sec = -LINE_EVERY_SEC
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the console shows a message."""
@@ -64,9 +64,10 @@ class QuietConsole(logging.Filter):
         return is_shown
 
     def _is_due(self, kind: str) -> bool:
-        """Steps of a validation or test only where nothing else was shown for as long."""
-        steps = kind.endswith(('(val)', '(test)'))
-        before_sec = self._any_shown_at_sec if steps else self._shown_at_sec.get(kind)
+        """The first of its kind; what is no step of a training later only if nothing else was."""
+        before_sec = self._shown_at_sec.get(kind)
+        if before_sec is not None and '(train)' not in kind:
+            before_sec = self._any_shown_at_sec
         is_due = before_sec is None or self._now_sec() - before_sec >= LINE_EVERY_SEC
         if is_due:
             self._shown_at_sec[kind] = self._now_sec()
