@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from mmaction.models.localizers.utils import generate_bsp_feature, generate_candidate_proposals
 from mmengine.config import Config
-from tqdm import tqdm
 
 from mmsola.atomic import replacing
 from mmsola.files.file_names import leads_out
 from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json_object
+from mmsola.progress import progress
 
 _NEEDED = ('duration_second', 'duration_frame', 'feature_frame', 'annotations')
 _HEADER = 'tmin,tmax,tmin_score,tmax_score,score,match_iou,match_ioa'
@@ -76,7 +76,7 @@ class ProposalGeneration:
         """
         self._check_all_there([video['video_name'] for video in videos])
         counts = self._each(videos, num_processes)
-        return sum(tqdm(counts, total=len(videos), unit='video', desc='BSN proposals'))
+        return sum(progress(counts, 'BSN proposals', total=len(videos)))
 
     def generate(self, video: dict) -> int:
         """Write what is missing of one video; returns how many files that was."""

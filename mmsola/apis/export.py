@@ -21,7 +21,6 @@ from mmaction.datasets import ActivityNetDataset
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
-from tqdm import tqdm
 
 from mmsola.apis.manifest import PROVENANCE, check_names, differences, read_manifest, write_manifest
 from mmsola.atomic import raise_disk_faults_as, remove_partials, replacing
@@ -33,6 +32,7 @@ from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
 from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
 from mmsola.models.necks import SoLa
+from mmsola.progress import progress
 from mmsola.version import provenance
 
 FORMATS = ('npy', 'csv', 'hdf5')
@@ -199,9 +199,7 @@ def _compute(
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         ahead = [reader.submit(videos[name].read) for name in names[:1]]
         written: Future | None = None
-        for name, following in zip(
-            tqdm(names, desc='SoLa features', unit='video'), [*names[1:], None]
-        ):
+        for name, following in zip(progress(names, 'SoLa features'), [*names[1:], None]):
             feature = torch.from_numpy(ahead.pop().result()).to(device)
             if following is not None:
                 ahead.append(reader.submit(videos[following].read))

@@ -32,6 +32,7 @@ from mmsola.atomic import raise_disk_faults_as, remove_partials
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
+from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, read_facts
 from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
@@ -86,12 +87,14 @@ def extract_features(
 
     Raises:
         ExtractionError: ``out`` holds something else, a feature is not finite, or the disk is full.
+        MissingPyAV: PyAV is not installed.
     """
     if dtype not in DTYPES or batch_size < 1:
         raise ExtractionError(
             f'extraction: dtype is one of {DTYPES} and batch_size at least 1, got {dtype!r} and '
             f'{batch_size}.'
         )
+    load_pyav()  # missing, it would be an error of every worker
     folder = Path(out)
     _check_video_names(videos, folder)
     content = _content(encoder, about or {}, fps, dtype)

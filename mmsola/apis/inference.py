@@ -15,7 +15,6 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
 from torch import nn
-from tqdm import tqdm
 
 from mmsola.apis.drawn_results import check_outputs, draw_results
 from mmsola.apis.extraction_encoder import encoder_of
@@ -25,10 +24,12 @@ from mmsola.apis.localizer_checkpoint import load_localizer
 from mmsola.apis.localizer_encoder import LocalizerEncoder
 from mmsola.apis.localizer_inputs import LocalizerInputs
 from mmsola.apis.segment_classes import SnippetScores, classified
+from mmsola.device import usable_device
 from mmsola.engine.config_file import read_config
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.files.shipped_configs import ConfigFileError
 from mmsola.models.encoders import SnippetEncoder
+from mmsola.progress import progress
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.structures.submission import submission_entries, write_submission
 from mmsola.structures.window_merging import predicted_segments
@@ -88,6 +89,8 @@ class LocalizationInferencer(BaseInferencer):
         self._encoder_checkpoint = encoder_checkpoint
         self._encoder_fps: float | None = None
         self._class_names = None if class_names is None else list(class_names)
+        if device is not None:
+            device = str(usable_device(device))
         super().__init__(config, str(weights), device, 'mmaction', show_progress)
         self._device = next(self.model.parameters()).device
 
@@ -150,7 +153,7 @@ class LocalizationInferencer(BaseInferencer):
         class_scores: dict[str, SnippetScores] = {}
 
         def samples() -> Iterator[dict]:
-            for video in tqdm(inputs, 'localizing', disable=not self.show_progress, leave=False):
+            for video in progress(inputs, 'Localizing', total=len(inputs), show=self.show_progress):
                 name = video.record.name
                 videos[name] = inputs.input_video(video.record)
                 if video.class_scores is not None:

@@ -6,14 +6,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
@@ -21,6 +19,7 @@ from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
 from mmsola.datasets.videos.video_facts import VideoFacts
 from mmsola.files.first_few import first_few
 from mmsola.main_process_log import log_in_main_process
+from mmsola.progress import Progress
 
 BATCH_SIZE = 32
 
@@ -84,10 +83,19 @@ def encoded_snippets(
         fps,
     )
     loader = DataLoader(stream, batch_size=None, num_workers=num_workers, prefetch_factor=None)
-    with _Progress(videos, show_progress) as progress:
+    left = dict.fromkeys(videos, 1.0)  # of each video, what is still to do
+    num_snippets = num_failed = 0
+    with Progress(float(len(videos)), 'Extracting features', show=show_progress) as progress:
         for piece in _encoded(loader, encoder, batch_size):
             yield piece
-            progress.update(piece)
+            done = left[piece.name]
+            if piece.features is None or piece.facts is None:
+                num_failed += 1
+            else:
+                num_snippets += len(piece.features)
+                done = len(piece.features) / piece.facts.num_snippets
+            left[piece.name] -= done
+            progress.update(done, f'{num_snippets:,} snippets, {num_failed} failed')
 
 
 def whole_videos(pieces: Iterable[EncodedSnippets]) -> Iterator[EncodedSnippets]:
@@ -188,44 +196,3 @@ def _check_finite(piece: EncodedSnippets, start_snippet: int) -> None:
             'numbers',
             'compute them in full precision (no amp)',
         )
-
-
-class _Progress:
-    """A bar of the videos' bytes, which predict the time left better than their number does."""
-
-    def __init__(self, videos: Mapping[str, Path], is_shown: bool) -> None:
-        self._sizes = {name: bytes_of(path) for name, path in videos.items()}
-        self._left = dict(self._sizes)
-        self._num_snippets = self._num_failed = 0
-        self._bar = tqdm(
-            total=sum(self._sizes.values()),
-            desc='features',
-            unit='B',
-            unit_scale=True,
-            disable=not is_shown,
-        )
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-
-    def update(self, piece: EncodedSnippets) -> None:
-        """Go on by the share of its video that a piece is, or to the end of one that failed."""
-        name = piece.name
-        done = self._left[name]
-        if piece.features is None or piece.facts is None:
-            self._num_failed += 1
-        else:
-            self._num_snippets += len(piece.features)
-            share = len(piece.features) / piece.facts.num_snippets
-            done = min(round(self._sizes[name] * share), done)
-        self._left[name] -= done
-        self._bar.update(done)
-        self._bar.set_postfix(snippets=self._num_snippets, failed=self._num_failed)

@@ -17,7 +17,6 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmaction.utils import register_all_modules
 from mmengine.config import Config
-from tqdm import tqdm
 
 from mmsola.datasets import SnippetFeatureDataset
 from mmsola.datasets.annotations import AnnotationError
@@ -32,6 +31,7 @@ from mmsola.evaluation.video_classifier import (
 )
 from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names
+from mmsola.progress import progress
 
 LOADERS = ('train_dataloader', 'test_dataloader')
 
@@ -99,8 +99,9 @@ def read(config: str, cfg: Config, loader: str) -> list[LabelledVideo]:
         )
     dataset = DATASETS.build({**spec, 'pipeline': [], 'bank': None})
     videos = []
+    subset = loader.removesuffix('_dataloader')
     entries = (dataset.get_data_info(i) for i in range(len(dataset)))
-    for info in tqdm(entries, loader.removesuffix('_dataloader'), len(dataset), unit='video'):
+    for info in progress(entries, f'Reading videos, {subset}', total=len(dataset)):
         name, annotations = info['video_name'], info.get('annotations')
         feature = video_feature(info['feature_store'].read(name))
         if not np.isfinite(feature).all():

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mmaction.registry import DATASETS
-from mmengine.dist import is_main_process
-from tqdm import tqdm
 
 from mmsola.argument_checks import check_choice
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.untrimmed_videos import UntrimmedVideoDataset
 from mmsola.datasets.video_entry import video_entry
+from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.datasets.videos.snippet_clips import SnippetClips
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import VideoError
 from mmsola.datasets.videos.video_list import find_videos
 from mmsola.files.first_few import first_few
+from mmsola.progress import progress
 from mmsola.structures.video_record import VideoRecord
 
 
@@ -67,6 +67,7 @@ class SnippetClipDataset(UntrimmedVideoDataset):
         **kwargs,
     ) -> None:
         check_choice(self, 'on_bad', on_bad, ('stop', 'skip'))
+        load_pyav()  # missing, it would be an error of every worker
         self.sampling = SnippetSampling(**sampling)
         self.frame_pipeline = list(frame_pipeline)
         self.file_name = file_name
@@ -99,9 +100,7 @@ class SnippetClipDataset(UntrimmedVideoDataset):
             return
         names = self.video_names()
         good, failures = [], []
-        for i, name in enumerate(
-            tqdm(names, 'Decoding', unit='video', leave=False, disable=not is_main_process())
-        ):
+        for i, name in enumerate(progress(names, 'Decoding')):
             try:
                 self.clips.decode(name)
             except VideoError as error:

@@ -7,13 +7,13 @@ from fractions import Fraction
 from math import ceil
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmsola.atomic import replacing
+from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.datasets.videos.video import Video
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.visualization.class_colours import Colour
@@ -173,6 +173,7 @@ def _encode(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], fps
     """Write frames ``(H, W, 3)`` as mp4 that can be played while it is still loaded."""
     # MPEG-4 allows no greater numbers; 29.97 is 30000 / 1001
     rate = Fraction(fps).limit_denominator(1001) or Fraction(1, 1001)
+    av = load_pyav()
     codec, options = _codec()
     with av.open(str(path), 'w', format='mp4', options={'movflags': 'faststart'}) as container:
         stream = container.add_stream(codec, rate=rate, options=options)
@@ -186,6 +187,6 @@ def _encode(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], fps
 
 def _codec() -> tuple[str, dict[str, str]]:
     """H.264, which every browser plays, where PyAV was built with it."""
-    if 'libx264' in av.codecs_available:
+    if 'libx264' in load_pyav().codecs_available:
         return 'libx264', {'crf': '21', 'preset': 'veryfast'}
     return 'mpeg4', {'qmin': '3', 'qmax': '6'}

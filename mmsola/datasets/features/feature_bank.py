@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,6 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from torch import Tensor
-from tqdm import tqdm
 
 from mmsola.argument_checks import check_argument, check_choice
 from mmsola.datasets.features.bank_file import bank_path, shared_map
@@ -22,6 +19,8 @@ from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.free_memory import free_memory
 from mmsola.datasets.samplers import window_start
+from mmsola.device import usable_device
+from mmsola.progress import progress
 
 DTYPES = ('float32', 'float16')
 _READ_THREADS = 4
@@ -64,7 +63,7 @@ class FeatureBank:
         )
         if device == 'auto':
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.device = torch.device(device)
+        self.device = usable_device(device)
         shapes = [store.shape(name) for store, name in videos]
         widths = sorted({width for _, width in shapes})
         if len(widths) != 1:
@@ -135,16 +134,9 @@ class FeatureBank:
     def _fill(self, values: Tensor, videos: Sequence[tuple[FeatureStore, str]]) -> None:
         with ThreadPoolExecutor(_READ_THREADS) as threads:
             ahead = [threads.submit(store.read, name) for store, name in videos[:_READ_AHEAD]]
-            bar = tqdm(
-                range(len(videos)),
-                'Filling the feature bank',
-                unit='video',
-                delay=_BAR_DELAY_SEC,
-                leave=False,
-                file=sys.stderr,
-                disable=os.environ.get('RANK', '0') != '0',
-            )
-            for i in bar:
+            for i in progress(
+                range(len(videos)), 'Filling the feature bank', delay_sec=_BAR_DELAY_SEC
+            ):
                 feature = torch.from_numpy(ahead[i % _READ_AHEAD].result())
                 if i + _READ_AHEAD < len(videos):
                     store, name = videos[i + _READ_AHEAD]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.check_cache import Passed
 from mmsola.datasets.features.feature_errors import FeatureError, feature_error
+from mmsola.progress import progress
 
 if TYPE_CHECKING:
     from mmsola.datasets.features.feature_store import FeatureStore
@@ -27,7 +26,7 @@ T = TypeVar('T')
 
 
 def check_features(
-    store: FeatureStore, names: Sequence[str], values: bool, progress: bool
+    store: FeatureStore, names: Sequence[str], values: bool, show_progress: bool
 ) -> tuple[Shapes, list[str]]:
     """Shapes (T, C) of the good ones of these videos, and a complaint about every other one.
 
@@ -38,7 +37,7 @@ def check_features(
         store: What reads them.
         names: The videos, each once.
         values: Look at the values, too.
-        progress: Show a bar on stderr if it takes more than two seconds.
+        show_progress: Show a bar on stderr if it takes more than two seconds.
 
     Raises:
         FeatureError: All videos have one fault: a damaged container, or swapped axes.
@@ -53,7 +52,7 @@ def check_features(
     unknown = [name for name in names if name not in known]
     if unknown:
         _ = unknown[0] in store  # a damaged HDF5 file is one problem, not one a video
-    shapes, problems = _results(store.inspect, unknown, 'headers', progress)
+    shapes, problems = _results(store.inspect, unknown, 'headers', show_progress)
     for name, passed in known.items():
         shapes[name] = (passed.num_snippets, passed.num_channels)
     if store.num_channels is None:
@@ -61,7 +60,9 @@ def check_features(
     has_values = {name for name, passed in known.items() if passed.values}
     if values:
         unread = [name for name in names if name not in problems and name not in has_values]
-        problems.update(_results(lambda n: _check_values(store, n), unread, 'values', progress)[1])
+        problems.update(
+            _results(lambda n: _check_values(store, n), unread, 'values', show_progress)[1]
+        )
         has_values |= set(names)
     good = {name: shape for name, shape in shapes.items() if name not in problems}
     passed_now = {
@@ -126,7 +127,7 @@ def _check_values(store: FeatureStore, name: str) -> None:
 
 
 def _results(
-    function: Callable[[str], T], names: Sequence[str], what: str, progress: bool
+    function: Callable[[str], T], names: Sequence[str], what: str, show_progress: bool
 ) -> tuple[dict[str, T], dict[str, str]]:
     """Results and complaints of a function, by video; threads hide waiting for the disk."""
 
@@ -136,19 +137,14 @@ def _results(
         except FeatureError as error:
             return error
 
-    with (
-        ThreadPoolExecutor(_THREADS) as threads,
-        tqdm(
+    with ThreadPoolExecutor(_THREADS) as threads:
+        outcomes = progress(
             threads.map(call, names),
-            desc=f'Checking features, {what}',
+            f'Checking features, {what}',
             total=len(names),
-            unit='video',
-            delay=_BAR_DELAY_SEC,
-            leave=False,
-            file=sys.stderr,
-            disable=not progress,
-        ) as outcomes,
-    ):
+            show=show_progress,
+            delay_sec=_BAR_DELAY_SEC,
+        )
         by_name = dict(zip(names, outcomes, strict=True))
     problems = {name: str(out) for name, out in by_name.items() if isinstance(out, FeatureError)}
     return {name: out for name, out in by_name.items() if name not in problems}, problems

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from mmsola.argument_checks import check_choice
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import AnnotationError
@@ -20,6 +18,7 @@ from mmsola.datasets.tables.segment_csv import CsvRow, SegmentTable, read_segmen
 from mmsola.datasets.videos.video import Video, VideoError, list_videos
 from mmsola.files.first_few import first_few
 from mmsola.files.suffixes import VIDEO_SUFFIXES
+from mmsola.progress import progress
 from mmsola.structures.video_record import ROUNDING_SEC
 
 _SHOWN = 10  # problems in a message
@@ -99,7 +98,7 @@ def annotate_from_csv(
     skipped: list[str] = []
     clipped = 0
     names = sorted([*rows_of, *(unnamed if with_unnamed else ())])
-    for name in tqdm(names, desc='videos', leave=False, disable=None):
+    for name in progress(names, 'Reading videos'):
         rows = rows_of.get(name, [])
         try:
             entry = _entry(files[name], rows)

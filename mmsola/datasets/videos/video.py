@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from mmengine.logging import print_log
 
+from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.files.suffixes import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    import av
 
 _SEEK_AHEAD_FRAMES = 256  # to one further away it is quicker to seek than to decode what is between
 _NEAR_SEC = 0.5  # a seek that lands further from what was wanted is not believed
@@ -23,11 +25,6 @@ _MOST_LOST = 0.5  # share of the frames; what loses more is no video
 # What no video has, but a damaged or hostile file may claim: it would fill the memory.
 _MOST_FRAMES = 20_000_000  # nine days of 25 a second
 _MOST_PIXELS = 1 << 27  # 16K
-
-# Titles and the like need not be text. PyAV 19 ignores by itself what is none.
-_OPEN_OPTIONS: dict[str, Any] = (
-    {} if int(av.__version__.split('.')[0]) >= 19 else {'metadata_errors': 'ignore'}
-)
 
 
 class VideoError(ValueError):
@@ -59,12 +56,15 @@ class Video:
 
     Raises:
         VideoError: The file is missing, empty, no video, or holds no frame.
+        MissingPyAV: PyAV is not installed.
     """
 
     def __init__(self, path: str | Path, fps: float | None = None) -> None:
         if fps is not None and fps <= 0:
             raise ValueError(f'fps is {fps}; expected a number above 0, or None for the own rate.')
         self.path = str(path)
+        # one for each frame would take as long as decoding
+        self._to_rgb = load_pyav().video.reformatter.VideoReformatter()
         self._ticks, end_tick, tick_sec = self._read_times()
         starts_sec = (self._ticks - self._ticks[0]) * tick_sec
         self.duration_sec = float((end_tick - int(self._ticks[0])) * tick_sec)
@@ -85,7 +85,6 @@ class Video:
             self._of_grid = np.arange(self.num_frames)
         self._tick_sec = tick_sec
         self._decoded: Iterator[tuple[int, av.VideoFrame]] = iter(())
-        self._to_rgb = VideoReformatter()  # one of its own for each frame takes as long as decoding
         self._picture = np.zeros((0, 0, 3), np.uint8)
         self._stands_for = range(0)  # frames of the file: for lost ones the next that is there
         self.lost: set[int] = set()
@@ -165,7 +164,7 @@ class Video:
             for packet in container.demux(stream):
                 try:
                     frames = packet.decode()
-                except av.error.FFmpegError:
+                except load_pyav().error.FFmpegError:
                     continue
                 for frame in frames:
                     # a frame without time can only be counted
@@ -213,13 +212,16 @@ class Video:
     def _film(self, container: av.container.InputContainer) -> Any:
         """The first stream of pictures that is a film, and not the cover of a record."""
         for stream in container.streams.video:
-            if not stream.disposition & av.stream.Disposition.attached_pic:
+            if not stream.disposition & load_pyav().stream.Disposition.attached_pic:
                 return stream
         found = 'only a cover' if container.streams.video else 'only sound or other streams'
         raise self._error(f'holds no film, {found}')
 
     def _opened(self) -> av.container.InputContainer:
-        return av.open(self.path, **_OPEN_OPTIONS)
+        av = load_pyav()
+        # titles and the like need not be text; PyAV 19 ignores by itself what is none
+        ignores = int(av.__version__.split('.')[0]) >= 19
+        return av.open(self.path, **({} if ignores else {'metadata_errors': 'ignore'}))
 
     def _error(self, found: str, fix: str = '') -> VideoError:
         fix = fix or 'copy, download or record it again, or encode it anew with ffmpeg'

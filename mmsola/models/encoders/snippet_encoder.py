@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
+from mmsola.device import usable_device
 from mmsola.models.encoders.recognizer_features import (
     EncoderError,
     RecognizerFeatures,
@@ -81,9 +82,9 @@ class SnippetEncoder:
         #: Whether the checkpoint has the classifier of the config as well.
         self.classifies = self.model.load(checkpoint)
         self.model.requires_grad_(False).eval()
+        self.device = usable_device(device)
         # its own method moves its preprocessor too; that of the outer module would not
-        self.model.recognizer.to(device)
-        self.device = torch.device(device)
+        self.model.recognizer.to(self.device)
         self.amp = amp
 
     @property
