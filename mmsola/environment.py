@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
+import runpy
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -60,29 +60,10 @@ def _installed(package: str) -> str:
 
 
 def _own_version() -> str:
-    """Version of these files, not of an installed mmsola, and their commit in a clone."""
-    namespace: dict[str, str] = {}
-    exec((_PACKAGE_FOLDER / 'version.py').read_text(encoding='utf-8'), namespace)
-    commit = _commit(_PACKAGE_FOLDER.parent)
-    return namespace['__version__'] + (f', commit {commit}' if commit else ', not in a clone')
-
-
-def _commit(folder: Path) -> str:
-    """Commit of the clone whose root is ``folder``; nothing inside a clone of something else."""
-    if not (folder / '.git').exists():
-        return ''
-    commit = _git(folder, 'rev-parse', '--short=12', 'HEAD')
-    is_changed = commit and _git(folder, 'status', '--porcelain', '--untracked-files=no')
-    return f'{commit} with changes' if is_changed else commit
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ['git', '-C', str(folder), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):  # no git, or one that waits for a lock
-        return ''
-    return done.stdout.strip() if done.returncode == 0 else ''
+    """Version of these files, not of an installed mmsola, and the commit they are of."""
+    facts = runpy.run_path(str(_PACKAGE_FOLDER / 'version.py'))
+    commit = facts['commit']()
+    return facts['__version__'] + (f', commit {commit}' if commit else ', of an unknown commit')
 
 
 def _usable_cpus() -> int | None:

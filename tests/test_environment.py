@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,14 +60,20 @@ def test_the_commit_is_that_of_the_clone_itself(tmp_path):
         )
         return done.stdout.strip()
 
+    def commit_of(clone):
+        return runpy.run_path(str(clone / 'mmsola' / 'version.py'))['commit']()
+
+    for clone in (tmp_path, tmp_path / 'inside'):
+        (clone / 'mmsola').mkdir(parents=True)
+        shutil.copy(FILE.with_name('version.py'), clone / 'mmsola')
     git('init', '-q')
-    file = tmp_path / 'inside' / 'file'
-    file.parent.mkdir()
-    file.write_text('first')
     git('add', '.')
     git('commit', '-qm', 'first')
-    commit = git('rev-parse', '--short=12', 'HEAD')
-    assert environment._commit(tmp_path) == commit
-    assert environment._commit(file.parent) == ''
-    file.write_text('second')
-    assert environment._commit(tmp_path) == f'{commit} with changes'
+    commit = git('rev-parse', '--short=7', 'HEAD')
+    assert commit_of(tmp_path) == commit
+    assert commit_of(tmp_path / 'inside') is None
+    with (tmp_path / 'mmsola' / 'version.py').open('a') as file:
+        file.write('# changed')
+    assert commit_of(tmp_path) == f'{commit}-dirty'
+    (tmp_path / 'inside' / 'mmsola' / 'commit.txt').write_text('abcdef0')  # as in a wheel
+    assert commit_of(tmp_path / 'inside') == 'abcdef0'
