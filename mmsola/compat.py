@@ -38,7 +38,7 @@ from mmsola.files.shipped_configs import PREFIX, shipped_config
 
 
 def apply() -> None:
-    """Mend what breaks on import; calling it again changes nothing.
+    """Fix what breaks on import; calling it again changes nothing.
 
     Raises:
         ImportError: Neither ``mmcv-lite`` nor ``mmcv`` is installed.

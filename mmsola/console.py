@@ -19,6 +19,7 @@ GROUPS = {
     'data': {
         'annotations': 'make an annotation file of a table of segments',
         'epic-annotations': "make an annotation file of EPIC-KITCHENS-100's csv files",
+        'prepare': 'make a data set of the configs of published files',
         'extract': 'write snippet features of videos',
         'demo-data': 'generate small features to try everything with',
         'video-world': 'generate small videos to try everything with',

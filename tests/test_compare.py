@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,16 @@ def test_compare_end_to_end(demo_root, tmp_path, tiny_options):
     again = compare(demo_root, *arguments, *options)
     assert again.stdout == done.stdout
     assert all(path.stat().st_size == size for path, size in logs.items())
+
+    # trained again, alone this time, it measures the same
+    table = (tmp_path / 'compare.csv').read_text()
+    shutil.rmtree(tmp_path / 'two' / 'seed_1')
+    alone = compare(demo_root, *[*arguments[:-1], '1'], *options)
+    assert alone.returncode == 0 and (tmp_path / 'compare.csv').read_text() == table
+    assert {row['num_threads'] for row in rows} == {'1'} and all(row['mmsola'] for row in rows)
+    written = (tmp_path / 'table.md').read_text()
+    assert 'num_threads 1; mmsola' in written and written.strip() in alone.stdout
+    assert 'written' not in written, 'tables alone'
 
     other = compare(demo_root, *arguments, *options, 'train_cfg.max_epochs=3')
     assert other.returncode == 1 and 'another config' in other.stderr

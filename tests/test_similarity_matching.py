@@ -258,3 +258,29 @@ def test_neither_loss_nor_floor_is_taken_under_autocast(monkeypatch):
 def test_a_width_without_layers_is_said_to_change_nothing(log_lines):
     build_head(num_projection_layers=0, projection_channels=7)
     assert any('projection_channels=7 changes nothing' in line for line in log_lines)
+
+
+@MODELS.register_module()
+class TwiceAsLong(torch.nn.Module):
+    """A predictor of a user's own."""
+
+    def __init__(self, in_channels, factor=1.0):
+        super().__init__()
+        self.in_channels, self.factor = in_channels, factor
+
+    def forward(self, z):
+        return self.factor * z
+
+
+def test_the_predictor_is_a_part_that_the_config_names():
+    own = build_head(predictor=dict(type='TwiceAsLong', factor=2.0), predictor_channels=None)
+    assert own.predictor.in_channels == CHANNELS
+    x = torch.rand(2, CHANNELS, 5)
+    cosine = own(x)  # of z with itself
+    torch.testing.assert_close(cosine.diagonal(dim1=1, dim2=2), torch.ones(2, 5))
+    # the short form is the same as the long one, and wins
+    for parts in (
+        dict(predictor=dict(hidden_channels=3), predictor_channels=None),
+        dict(predictor=dict(type='MLPPredictor', hidden_channels=99), predictor_channels=3),
+    ):
+        assert build_head(**parts).predictor[0].out_features == 3

@@ -26,5 +26,9 @@ visualizer = dict(type='ActionVisualizer', vis_backends=vis_backends)
 
 randomness = dict(seed=0)
 log_level = 'INFO'
+# True: figures, warnings and some progress on the console; False: all that the log file has
+quiet_console = True
+# CPU threads that a run computes with: another number rounds otherwise, and figures differ slightly
+num_threads = 1
 load_from = None
 resume = False

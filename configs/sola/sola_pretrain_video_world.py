@@ -3,7 +3,7 @@ _base_ = ['../_base_/sola_pretrain_small.py', '../_base_/datasets/video_world.py
 
 model = dict(
     neck=dict(in_channels=64, hidden_channels=64),
-    head=dict(in_channels=64, predictor_channels=512),
+    head=dict(in_channels=64),
 )
 
 fit = dict(**_base_.training, role='fit', pipeline=_base_.whole_pipeline)

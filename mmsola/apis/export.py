@@ -21,18 +21,18 @@ from mmaction.datasets import ActivityNetDataset
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
-from tqdm import tqdm
 
 from mmsola.apis.manifest import PROVENANCE, check_names, differences, read_manifest, write_manifest
-from mmsola.atomic import disk_faults_named, remove_partials, replacing
+from mmsola.atomic import raise_disk_faults_as, remove_partials, replacing
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
-from mmsola.datasets.untrimmed_videos import named
+from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
 from mmsola.models.necks import SoLa
+from mmsola.progress import progress
 from mmsola.version import provenance
 
 FORMATS = ('npy', 'csv', 'hdf5')
@@ -154,7 +154,7 @@ def export_features(
         **provenance(),
     }
     with (
-        disk_faults_named(output.out, ExportError),
+        raise_disk_faults_as(output.out, ExportError),
         only_writer(output.folder, ExportError, 'export') as is_only,
     ):
         output.begin(content, list(owner), overwrite, is_only)
@@ -166,7 +166,7 @@ def export_features(
         if damaged:
             print_log(
                 f'{out}: {len(damaged)} exported features are cut off or damaged, and are written '
-                f'again: {named(damaged)}',
+                f'again: {first_few(damaged)}',
                 'current',
                 logging.WARNING,
             )
@@ -199,9 +199,7 @@ def _compute(
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         ahead = [reader.submit(videos[name].read) for name in names[:1]]
         written: Future | None = None
-        for name, following in zip(
-            tqdm(names, desc='SoLa features', unit='video'), [*names[1:], None]
-        ):
+        for name, following in zip(progress(names, 'SoLa features'), [*names[1:], None]):
             feature = torch.from_numpy(ahead.pop().result()).to(device)
             if following is not None:
                 ahead.append(reader.submit(videos[following].read))

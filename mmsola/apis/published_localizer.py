@@ -11,6 +11,7 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor
 
+from mmsola.argument_checks import check_choice
 from mmsola.atomic import replacing
 from mmsola.models.checkpoint_file import CheckpointError, read_checkpoint, usable_weights
 from mmsola.models.localizers import OneStageLocalizer
@@ -70,8 +71,7 @@ def convert_published(
 
 def _weights(path: Path, which: str) -> dict[str, Tensor]:
     content = read_checkpoint(path)
-    if which not in _GROUPS:
-        raise ValueError(f'weights is {which!r}; expected one of {tuple(_GROUPS)}.')
+    check_choice('convert_published', 'weights', which, tuple(_GROUPS))
     if not isinstance(content, dict):
         raise CheckpointError(f'{path}: expected a checkpoint, found {type(content).__name__}.')
     group: Any = content

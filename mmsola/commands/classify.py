@@ -17,12 +17,10 @@ import numpy as np
 from mmaction.registry import DATASETS
 from mmaction.utils import register_all_modules
 from mmengine.config import Config
-from tqdm import tqdm
 
 from mmsola.datasets import SnippetFeatureDataset
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.features.feature_errors import FeatureError
-from mmsola.datasets.untrimmed_videos import named
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.evaluation.video_classifier import (
     LabelledVideo,
@@ -31,7 +29,9 @@ from mmsola.evaluation.video_classifier import (
     video_feature,
     write_class_scores,
 )
+from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names
+from mmsola.progress import progress
 
 LOADERS = ('train_dataloader', 'test_dataloader')
 
@@ -63,7 +63,7 @@ def main() -> None:
     if twice:
         raise AnnotationError(
             f'{args.config}: {len(twice)} videos are both learned from and scored: '
-            f'{named(twice)}. Give train_dataloader and test_dataloader different subsets.'
+            f'{first_few(twice)}. Give train_dataloader and test_dataloader different subsets.'
         )
     try:
         classifier = VideoClassifier(args.regularization_c).fit(training)
@@ -77,7 +77,7 @@ def main() -> None:
     write_class_scores(args.out, all_scores, test, [*classifier.classes, *unknown])
     print(f'{len(classifier.classes)} classes, learned from {count_annotated(training)}')
     if unknown:
-        print(f'never learned, so their scores are 0: {named(unknown)}')
+        print(f'never learned, so their scores are 0: {first_few(unknown)}')
     figures = classification_figures(scores, test, classifier.classes)
     if figures:
         print(
@@ -99,8 +99,9 @@ def read(config: str, cfg: Config, loader: str) -> list[LabelledVideo]:
         )
     dataset = DATASETS.build({**spec, 'pipeline': [], 'bank': None})
     videos = []
+    subset = loader.removesuffix('_dataloader')
     entries = (dataset.get_data_info(i) for i in range(len(dataset)))
-    for info in tqdm(entries, loader.removesuffix('_dataloader'), len(dataset), unit='video'):
+    for info in progress(entries, f'Reading videos, {subset}', total=len(dataset)):
         name, annotations = info['video_name'], info.get('annotations')
         feature = video_feature(info['feature_store'].read(name))
         if not np.isfinite(feature).all():

@@ -11,20 +11,21 @@ mmsola compare configs/bmn/bmn_isl_i3d.py configs/bmn/sola_bmn_isl_i3d.py --seed
 
 import argparse
 import csv
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from mmaction.registry import MODELS
 from mmaction.utils import register_all_modules
 from mmengine.config import Config
-from tqdm import tqdm
 
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import add_cfg_options, read_config
-from mmsola.engine.seed_runs import SeedRun, stop_trainings
+from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
+from mmsola.engine.seed_runs import SeedRun, train_all
+from mmsola.engine.threads import threads_of
 from mmsola.evaluation.paired import paired_difference
+from mmsola.progress import Progress
+from mmsola.version import __version__
 from mmsola.visualization.differences import draw_differences
 
 USUAL_FIGURES = (
@@ -55,7 +56,9 @@ def parse_args() -> argparse.Namespace:
         metavar=('NAME', 'KEY=VALUE'),
         help='settings for one config; {seed} in a value stands for the seed',
     )
-    parser.add_argument('--jobs', type=int, default=1, help='trainings at a time')
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='trainings at a time; figures do not depend on it'
+    )
     args = parser.parse_args()
     args.names = args.names or [Path(config).stem for config in args.configs]
     for wrong, message in (
@@ -82,6 +85,7 @@ def main() -> None:
         for seed in args.seeds
         for name, cfg in configs.items()
     ]
+    args.num_threads = {name: threads_of(cfg) for name, cfg in configs.items()}
     train(args, runs)
     if args.figures is None:
         measured = runs[0].figures()
@@ -93,10 +97,9 @@ def main() -> None:
             )
     values = {name: collect(args, name, runs) for name in args.names}
     parameters = {name: count_parameters(cfg) for name, cfg in configs.items()}
-    write(args, values)
-    print('\n'.join(figure_table(args, values)))
-    print('\n' + '\n'.join(cost_table(args, runs, parameters)))
-    print(f'\nwritten: {args.work_dir}/compare.csv, summary.csv, compare.png')
+    table = '\n'.join([*figure_table(args, values), '', *cost_table(args, runs, parameters)])
+    write(args, values, table)
+    print(f'{table}\n\nwritten: {args.work_dir}/compare.csv, summary.csv, table.md, compare.png')
 
 
 def load(args: argparse.Namespace, name: str, path: str) -> Config:
@@ -106,33 +109,14 @@ def load(args: argparse.Namespace, name: str, path: str) -> Config:
     if cfg.get('val_evaluator') is None:
         raise SystemExit(f'{path}: has no validation, so there is nothing to compare.')
     cfg.pop('work_dir', None)
+    warn_of_misspelt_keys(cfg)
     return cfg
 
 
 def train(args: argparse.Namespace, runs: list[SeedRun]) -> None:
     """Train what is not finished, seed after seed, so that an early look is already paired."""
-    threads = None if args.jobs == 1 else max(1, (os.cpu_count() or 1) // args.jobs)
-    with (
-        tqdm(total=sum(run.max_epochs for run in runs), unit='epoch') as progress,
-        ThreadPoolExecutor(args.jobs) as pool,
-    ):
-        waiting = []
-        try:
-            for run in runs:
-                run.check()
-                if run.is_finished():
-                    progress.update(run.max_epochs)
-                else:
-                    waiting.append(pool.submit(run.train, progress.update, threads))
-            for done in waiting:
-                done.result()
-        except Exception:  # one failed: those that run may end, and no other one is begun
-            pool.shutdown(cancel_futures=True)
-            raise
-        except BaseException:  # Ctrl-C
-            stop_trainings()
-            pool.shutdown(cancel_futures=True)
-            raise
+    with Progress(sum(run.max_epochs for run in runs), 'Training', 'epochs') as progress:
+        train_all(runs, args.jobs, progress.update)
 
 
 def collect(args: argparse.Namespace, name: str, runs: list[SeedRun]) -> dict[str, list[float]]:
@@ -158,21 +142,30 @@ def count_parameters(cfg: Config) -> tuple[int, int]:
     return sum(p.numel() for p in model.parameters() if p.requires_grad), frozen
 
 
-def write(args: argparse.Namespace, values: dict[str, dict[str, list[float]]]) -> None:
-    """Every value, every difference and their picture."""
+def write(args: argparse.Namespace, values: dict[str, dict[str, list[float]]], table: str) -> None:
+    """Every value, every difference, the tables and the picture."""
     with replacing(args.work_dir / 'compare.csv') as partial, partial.open('w', newline='') as file:
         rows = csv.writer(file)
-        rows.writerow(['config', 'seed', 'figure', 'value'])
+        rows.writerow(['config', 'seed', 'figure', 'value', 'num_threads', 'mmsola'])
         for name, figures in values.items():
             for figure, row in figures.items():
                 rows.writerows(
-                    [name, *pair, value] for *pair, value in zip_seeds(args, figure, row)
+                    [name, *measured, args.num_threads[name], __version__]
+                    for measured in zip_seeds(args, figure, row)
                 )
     with replacing(args.work_dir / 'summary.csv') as partial, partial.open('w', newline='') as file:
         rows = csv.writer(file)
-        rows.writerow(['figure', 'config', 'baseline', 'value', 'mean', 'std', 'low', 'high'])
+        rows.writerow(
+            ['figure', 'config', 'baseline', 'value', 'mean', 'std', 'low', 'high']
+            + ['seeds', 'num_threads', 'mmsola']
+        )
         for figure, name, d in differences(args, values):
-            rows.writerow([figure, name, d.baseline, d.candidate, d.mean, d.std, d.low, d.high])
+            rows.writerow(
+                [figure, name, d.baseline, d.candidate, d.mean, d.std, d.low, d.high]
+                + [' '.join(map(str, args.seeds)), threads_in_words(args), __version__]
+            )
+    with replacing(args.work_dir / 'table.md') as partial:
+        partial.write_text(f'{table}\n')
     picture = draw_differences(args.names[0], values, args.figures)
     with replacing(args.work_dir / 'compare.png') as partial:
         picture.savefig(partial, dpi=150, format='png')
@@ -192,10 +185,17 @@ def differences(args: argparse.Namespace, values: dict) -> list[tuple]:
     ]
 
 
+def threads_in_words(args: argparse.Namespace) -> str:
+    """One number if all configs have it, else one a config, in their order."""
+    numbers = [args.num_threads[name] for name in args.names]
+    return ' '.join(map(str, numbers if len(set(numbers)) > 1 else numbers[:1]))
+
+
 def figure_table(args: argparse.Namespace, values: dict) -> list[str]:
     """Markdown: who measured what, and whether the difference is more than noise."""
     lines = [
-        f'{len(args.seeds)} seeds: {" ".join(map(str, args.seeds))}; baseline {args.names[0]}',
+        f'{len(args.seeds)} seeds: {" ".join(map(str, args.seeds))}; baseline {args.names[0]}; '
+        f'num_threads {threads_in_words(args)}; mmsola {__version__}',
         '| figure | config | baseline | value | difference, mean ± std | its 95 % interval | |',
         '| --- | --- | --- | --- | --- | --- | --- |',
     ]

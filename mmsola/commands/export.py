@@ -24,7 +24,9 @@ from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_times import SnippetTimeline
+from mmsola.device import usable_device
 from mmsola.engine.config_file import add_cfg_options, read_config
+from mmsola.engine.threads import compute_with_chosen_threads
 from mmsola.models.checkpoint_file import check_is_there
 
 
@@ -63,9 +65,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    device = usable_device(args.device)
     cfg = read_config(args.config, args.cfg_options)
+    compute_with_chosen_threads(args.cfg_options)
     checkpoint = check_is_there(args.checkpoint)
-    neck = build_sola(cfg, checkpoint, args.prefix).to(args.device)
+    neck = build_sola(cfg, checkpoint, args.prefix).to(device)
     if args.features is None:
         stores = feature_stores(cfg)
     else:
@@ -92,7 +96,7 @@ def main() -> None:
         args.dtype,
         about,
         args.overwrite,
-        args.device,
+        device,
         args.keep_file_names,
     )
     print(f'{out}: {counts["written"]} videos written, {counts["kept"]} were there already.')

@@ -22,8 +22,10 @@ from mmaction.utils import register_all_modules
 from mmsola.apis.extraction import DTYPES, MANIFEST, extract_features
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.device import usable_device
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.cpu_process_group import init_gloo
+from mmsola.engine.threads import compute_with_chosen_threads
 from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
 
@@ -73,6 +75,8 @@ def main() -> None:
         # processes meet at the beginning and at the end only, which may be days apart
         init_gloo(args.launcher, timedelta(days=30))
     cfg = read_config(args.config, args.cfg_options)
+    compute_with_chosen_threads(args.cfg_options)
+    device = usable_device(args.device or own_device())
     encoder = SnippetEncoder(
         cfg,
         args.checkpoint,
@@ -81,7 +85,7 @@ def main() -> None:
         args.stride,
         args.short_side,
         args.crop_size,
-        args.device or own_device(),
+        device,
         args.amp,
     )
     videos = find_videos(args.videos, args.root, args.subset, args.file_name)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mmsola.apis.inference import LocalizationInferencer
 from mmsola.engine.config_file import add_cfg_options, read_config
+from mmsola.engine.threads import compute_with_chosen_threads
 
 SHOWN = 3  # segments of each video on the screen
 
@@ -45,6 +46,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
+    compute_with_chosen_threads(args.cfg_options)
     names = Path(args.classes).read_text('utf-8').splitlines() if args.classes else None
     inferencer = LocalizationInferencer(
         cfg,

@@ -1,5 +1,7 @@
 r"""Put what mmsola compare printed, and pictures, on one HTML page.
 
+The lines directly above a table, such as those of the seeds, become its caption.
+
 mmsola results-page results.html --title 'My videos' --tables table.md \
     --picture work_dirs/compare/compare.png 'Differences of each seed, their mean and interval'
 """
@@ -41,7 +43,7 @@ def main() -> None:
         args.title,
         args.text,
         read_markdown_tables(Path(args.tables).read_text('utf-8')) if args.tables else [],
-        {caption: file for file, caption in args.picture},
+        [(caption, file) for file, caption in args.picture],
         f'mmsola {made_with["mmsola"]}, commit {made_with["commit"] or "unknown"}, '
         f'{made_with["threads"]} threads, Python {platform.python_version()}, '
         f'{platform.machine()}, ' + ', '.join(f'{name} {version(name)}' for name in packages),

@@ -11,12 +11,14 @@ import csv
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import add_cfg_options, read_config
-from mmsola.engine.seed_runs import SeedRun
+from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
+from mmsola.engine.seed_runs import SeedRun, train_all
+from mmsola.engine.threads import threads_of
 from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
+from mmsola.progress import Progress
+from mmsola.version import __version__
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,12 +29,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
     parser.add_argument('--work-dir', type=Path, help='default work_dirs/<config name>')
     add_cfg_options(parser)
-    return parser.parse_args()
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='trainings at a time; figures do not depend on it'
+    )
+    args = parser.parse_args()
+    if args.jobs < 1:
+        parser.error('--jobs is at least 1')
+    return args
 
 
 def main() -> None:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
+    warn_of_misspelt_keys(cfg)
     work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
     key = cfg.default_hooks.checkpoint.get('save_best')
     if not isinstance(key, str) or cfg.get('val_evaluator') is None:
@@ -40,38 +49,50 @@ def main() -> None:
             f'{args.config}: needs validation and one figure to choose the epoch by; set '
             "default_hooks=dict(checkpoint=dict(save_best='probe/auc'))."
         )
-    epochs, rows = [], []
-    total = len(args.seeds) * cfg.train_cfg.max_epochs
-    with tqdm(total=total, unit='epoch', desc=Path(args.config).stem) as progress:
-        for seed in args.seeds:
-            run = SeedRun(cfg, seed, work_dir / f'seed_{seed}')
-            run.check()
-            if not run.is_finished():
-                progress.write(f'seed {seed}: training, see {run.folder / "train.log"}')
-                run.train(progress.update)
-            progress.update((args.seeds.index(seed) + 1) * run.max_epochs - progress.n)
-            validations = validations_of(run.folder)
-            epochs.append(chosen_epoch(validations, key))
-            rows.append(validations[epochs[-1]])
-            progress.write(
-                f'seed {seed}: epoch {epochs[-1]} of {max(validations)} has the greatest {key}'
-            )
+    runs = [SeedRun(cfg, seed, work_dir / f'seed_{seed}') for seed in args.seeds]
+    rows = []
+    total = sum(run.max_epochs for run in runs)
+    with Progress(total, f'Training {Path(args.config).stem}', 'epochs') as progress:
+        train_all(runs, args.jobs, progress.update)
+    for run in runs:
+        validations = validations_of(run.folder)
+        epoch = chosen_epoch(validations, key)
+        rows.append(validations[epoch])
+        print(
+            f'seed {run.seed}: epoch {epoch} of {max(validations)} has the greatest {key}; '
+            f'log: {run.folder / "train.log"}'
+        )
 
     gains = summarise(rows)
-    table = work_dir / 'seeds.csv'
-    with replacing(table) as partial, partial.open('w', newline='') as file:
+    measured_with = [' '.join(map(str, args.seeds)), threads_of(cfg), __version__]
+    with replacing(work_dir / 'seeds.csv') as partial, partial.open('w', newline='') as file:
         writer = csv.writer(file)
-        writer.writerow([field.name for field in fields(Gain)])
-        writer.writerows(astuple(gain) for gain in gains)
-    print(f'\n{args.config}, seeds {args.seeds}, at the epoch chosen by {key}:')
-    print('| figure | reference | | SoLa | gain, mean ± std | 95 % interval of the mean |')
-    print('| --- | --- | --- | --- | --- | --- |')
+        writer.writerow([*(field.name for field in fields(Gain)), 'seeds', 'num_threads', 'mmsola'])
+        writer.writerows([*astuple(gain), *measured_with] for gain in gains)
+    table = '\n'.join(
+        [
+            f'{args.config}, seeds {args.seeds}, at the epoch chosen by {key}; '
+            f'num_threads {threads_of(cfg)}; mmsola {__version__}:',
+            *gain_table(gains, len(rows)),
+        ]
+    )
+    with replacing(work_dir / 'table.md') as partial:
+        partial.write_text(f'{table}\n')
+    print(f'{table}\n\nwritten: {work_dir}/seeds.csv, table.md')
+
+
+def gain_table(gains: list[Gain], num_seeds: int) -> list[str]:
+    """Markdown: what each figure gains, and whether that is more than noise."""
+    lines = [
+        '| figure | reference | | SoLa | gain, mean ± std | 95 % interval of the mean |',
+        '| --- | --- | --- | --- | --- | --- |',
+    ]
     for g in gains:
         spread, interval = f' ± {g.std:.4f}', f'[{g.low:+.4f}, {g.high:+.4f}]'
-        if len(rows) == 1:
+        if num_seeds == 1:
             spread, interval = '', 'one seed has none'
-        print(
+        lines.append(
             f'| {g.metric} | {g.reference} | {g.reference_value:.4f} | {g.sola:.4f} '
             f'| {g.gain:+.4f}{spread} | {interval} |'
         )
-    print(f'\nwritten: {table}')
+    return lines

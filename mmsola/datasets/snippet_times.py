@@ -10,7 +10,7 @@ from mmsola.structures.video_record import VideoRecord
 
 
 class TimelineError(ValueError):
-    """The time of a video's snippets cannot be told from what is known of it."""
+    """The time of a video's snippets cannot be computed from what is known of it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SnippetTimeline:
         fps: Frames a second of the video that was encoded; None takes it from the annotation.
         offset_frames: First frame of snippet 0.
 
-    Example:
+    Examples:
         >>> SnippetTimeline(stride_frames=8, window_frames=16, fps=25).centres_sec(3).tolist()
         [0.32, 0.64, 0.96]
     """
@@ -72,7 +72,7 @@ class SnippetTimeline:
             record: The video's annotation, for its fps or duration where the timeline needs them.
 
         Raises:
-            TimelineError: Neither the timeline nor the record tells the fps (or, for resized
+            TimelineError: Neither the timeline nor the record has the fps (or, for resized
                 features, the duration).
         """
         stride_sec, window_sec, offset_sec = self._in_seconds(num_snippets, record)
@@ -81,7 +81,7 @@ class SnippetTimeline:
     def span_sec(self, num_snippets: int, record: VideoRecord | None = None) -> tuple[float, float]:
         """Start and end, in seconds, of the time that ``num_snippets`` snippets stand for.
 
-        Each snippet stands for one stride around its centre, so the span is ``T`` strides long.
+        Each snippet stands for the stride whose middle is its centre: the span is ``T`` strides.
         """
         stride_sec = self._in_seconds(num_snippets, record)[0]
         centres = self.centres_sec(num_snippets, record)

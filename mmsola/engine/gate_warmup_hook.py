@@ -39,6 +39,10 @@ class GateWarmupHook(Hook):
         num_steps: Iterations without a gradient for the gate, at least.
         until: It opens when ``kl``, as a mean over 20 steps, is below this share of the constant
             guess's. None opens it after ``num_steps``, whatever was learned.
+
+    Examples:
+        >>> HOOKS.build(dict(type='GateWarmupHook', num_steps=50, until=None)).num_steps
+        50
     """
 
     priority = 'LOW'  # after the step's own figures are in the message hub

@@ -6,7 +6,6 @@ import argparse
 import os
 from pathlib import Path
 
-from mmaction.registry import RUNNERS
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.logging import print_log
@@ -20,8 +19,11 @@ from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.cpu_process_group import init_cpu_process_group
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
+from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
 from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
 from mmsola.engine.provenance_hook import ProvenanceHook
+from mmsola.engine.quiet_console import runner_class
+from mmsola.engine.threads import compute_with_threads, threads_line, threads_of
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
 from mmsola.models import SoLa
@@ -80,13 +82,17 @@ def build_runner(cfg: Config) -> Runner:
 
     ``load_from`` may be a pattern that one file matches, such as ``work_dirs/bmn/best_*.pth``.
     """
+    warn_of_misspelt_keys(cfg)
+    num_threads = threads_of(cfg)
+    compute_with_threads(num_threads)
     init_cpu_process_group(cfg)
     leave_out_idle_workers(cfg)
     if cfg.get('load_from'):
         cfg.load_from = named_checkpoint(cfg.load_from)
     if cfg.get('work_dir'):
         clean_up(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = runner_class(cfg).from_cfg(cfg)
+    runner.logger.info(threads_line(num_threads))
     check_neck(cfg, unwrapped_model(runner))
     for kind in _HOOKS:
         if not any(isinstance(hook, kind) for hook in runner.hooks):

@@ -19,6 +19,13 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     MMEngine's ``AmpOptimWrapper`` refuses a machine without accelerator. bfloat16 has the range
     of float32, so nothing is left of it here but the autocast: no gradient is ever scaled.
+
+    Examples:
+        >>> model = torch.nn.Linear(4, 2)
+        >>> wrapper = BFloat16OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+        >>> with wrapper.optim_context(model):
+        ...     model(torch.rand(1, 4)).dtype
+        torch.bfloat16
     """
 
     @contextmanager

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,12 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmsola.atomic import replacing
+from mmsola.engine.threads import threads_of
 from mmsola.evaluation.seeds import validations_of
 from mmsola.files.json_file import is_number, read_json_object
+from mmsola.version import __version__
 
-#: The command that trains one config.
+#: The command that trains one config; its folder keeps the whole output.
 TRAIN = (sys.executable, '-u', '-m', 'mmsola', 'train')
 _STOP_SEC = 5  # for a training to clean up before it is killed
 
@@ -85,9 +88,12 @@ class SeedRun:
             )
         return cost
 
-    def train(
-        self, on_epoch: Callable[[], object] = lambda: None, num_threads: int | None = None
-    ) -> None:
+    @property
+    def num_threads(self) -> int:
+        """CPU threads that it computes with, on which its figures depend."""
+        return threads_of(self.cfg)
+
+    def train(self, on_epoch: Callable[[], object] = lambda: None) -> None:
         """Run ``mmsola train`` until it ends; its output goes to ``train.log``.
 
         Raises:
@@ -97,13 +103,10 @@ class SeedRun:
         self.check()
         config = self._write_config()
         command = [*TRAIN, str(config), '--work-dir', str(self.folder)]
-        command += ['--seed', str(self.seed), '--resume']
-        env = dict(os.environ)
-        if num_threads is not None:
-            env |= {'OMP_NUM_THREADS': str(num_threads), 'MKL_NUM_THREADS': str(num_threads)}
+        command += ['--seed', str(self.seed), '--resume', '--cfg-options', 'quiet_console=False']
         log, epoch, began = self.folder / 'train.log', '0', time.monotonic()
         with log.open('a') as file:
-            process = _running.start(command, env)
+            process = _running.start(command)
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -150,6 +153,8 @@ class SeedRun:
         cost = {
             'seconds': before['seconds'] + seconds,
             'memory_mb': max(before['memory_mb'], memory_mb),
+            'num_threads': self.num_threads,
+            'mmsola': __version__,
         }
         with replacing(self.folder / 'cost.json') as partial:
             partial.write_text(json.dumps(cost))
@@ -167,7 +172,7 @@ class _Running:
         if self.are_stopped:
             raise SeedRunError('stopped before it began')
 
-    def start(self, command: list[str], env: dict[str, str]) -> subprocess.Popen:
+    def start(self, command: list[str]) -> subprocess.Popen:
         with self._lock:
             self.check()
             # a group of its own: it ends with all its workers, and not before it is told to
@@ -176,7 +181,6 @@ class _Running:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env=env,
                 start_new_session=True,
             )
             self._processes.add(process)
@@ -220,6 +224,51 @@ _running = _Running()
 def stop_trainings() -> None:
     """End all trainings of this process, and let no other one begin."""
     _running.stop()
+
+
+def train_all(
+    runs: Sequence[SeedRun], jobs: int, on_epochs: Callable[[int], object] = lambda count: None
+) -> None:
+    """Train the runs that are not finished, in their order, so many at a time.
+
+    Args:
+        runs: The runs; each computes with its own ``num_threads``, whatever ``jobs`` is.
+        jobs: Runs at a time.
+        on_epochs: Called with the epochs that are done, one or those of a finished run.
+
+    Raises:
+        SeedRunError: A folder is one of other settings, or a training failed; those that run then
+            may end, and no other one is begun.
+    """
+    _warn_of_too_many_threads(min(jobs, len(runs)) * max(run.num_threads for run in runs))
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = []
+        try:
+            for run in runs:
+                run.check()
+                if run.is_finished():
+                    on_epochs(run.max_epochs)
+                else:
+                    waiting.append(pool.submit(run.train, lambda: on_epochs(1)))
+            for done in waiting:
+                done.result()
+        except Exception:
+            pool.shutdown(cancel_futures=True)
+            raise
+        except BaseException:  # Ctrl-C
+            stop_trainings()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _warn_of_too_many_threads(number: int) -> None:
+    cores = os.cpu_count() or 1
+    if number > cores:
+        print(
+            f'jobs times num_threads is {number}, and this machine has {cores} cores: fewer jobs '
+            'take less time.',
+            file=sys.stderr,
+        )
 
 
 def _with_seed(value: object, seed: int) -> object:

@@ -36,6 +36,10 @@ class ValidateFirstHook(ValidateAtResumeHook):
     SoLa starts as the identity, so this logs the baseline, lets ``save_best`` keep it if nothing
     beats it, and finds whatever is wrong with training or validation data before training and not
     after.
+
+    Examples:
+        >>> HOOKS.build(dict(type='ValidateFirstHook')).priority
+        'LOWEST'
     """
 
     def before_train(self, runner: Runner) -> None:

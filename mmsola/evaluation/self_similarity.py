@@ -18,6 +18,13 @@ class SelfSimilarity(BaseMetric):
 
     Features of a frozen encoder hardly change inside a video (near 1). Only videos with
     ``role='score'`` count where roles are given.
+
+    Examples:
+        >>> metric = SelfSimilarity()
+        >>> raw, after = torch.ones(2, 2), torch.eye(2)  # two channels, two snippets
+        >>> metric.process({'inputs': [raw]}, [{'sola_feature': after}])
+        >>> {name: round(value, 4) for name, value in metric.evaluate(size=1).items()}
+        {'tsm/self_similarity': 0.0, 'tsm/self_similarity_untouched': 1.0}
     """
 
     default_prefix = 'tsm'

@@ -14,7 +14,7 @@ def leads_out(name: str) -> bool:
     Names come from annotation files and lists, which strangers write. Checked for the separators
     and drives of every system, since a file made on one is read on another.
 
-    Example:
+    Examples:
         >>> leads_out('../outside'), leads_out('/etc/passwd'), leads_out('train/abc..def')
         (True, True, False)
     """

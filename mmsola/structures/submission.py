@@ -21,7 +21,7 @@ def read_submission(file: str | Path) -> dict[str, LabelledSegments]:
     """Proposals or detections of each video; the label of one without is ``''``.
 
     Raises:
-        SubmissionError: The file is missing, damaged or of another layout; a video stands in it
+        SubmissionError: The file is missing, damaged or of another layout; a video is in it
             twice; a time or score is no finite number, or a segment is reversed.
     """
     return {

@@ -11,12 +11,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mmsola.atomic import replacing
 from mmsola.datasets.generated.moving_shapes import draw_look, draw_scene, render_frames
 from mmsola.datasets.generated.shape_actions import CLASSES, Action
 from mmsola.files.json_file import read_json_object
+from mmsola.progress import progress
 from mmsola.structures.video_record import Segment
 
 # Scenes of a subset; none is in both.
@@ -36,7 +36,7 @@ _VERSION = 1
 
 
 class VideoWorldError(ValueError):
-    """A world that cannot be made; says what was found, what was expected and how to fix it."""
+    """A world that cannot be made; has what was found, what was expected and how to fix it."""
 
 
 def make_video_world(
@@ -101,7 +101,7 @@ def make_video_world(
         for label in CLASSES
         for index in range(count)
     ]
-    for take in tqdm([*videos, *clips], desc='Video world', unit='video'):
+    for take in progress([*videos, *clips], 'Writing the video world'):
         if not (root / take.file).exists():
             _film(root / take.file, take, size, fps, seed)
 
@@ -234,7 +234,7 @@ def _write_video(
         for frame in frames:
             writer.write(frame)
         writer.release()
-        # the writer says nothing of a full disk
+        # the writer does not report a full disk
         written = int(cv2.VideoCapture(str(partial)).get(cv2.CAP_PROP_FRAME_COUNT))
         if written != num_frames:
             raise _error(

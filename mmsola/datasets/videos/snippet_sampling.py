@@ -22,7 +22,7 @@ class SnippetSampling:
         stride_frames: From one snippet to the next; None lets them follow each other without
             overlap.
 
-    Example:
+    Examples:
         >>> SnippetSampling(snippet_frames=2, frame_interval=3, stride_frames=4).frames(10).tolist()
         [[1, 4], [5, 8]]
     """

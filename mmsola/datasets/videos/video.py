@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from mmengine.logging import print_log
 
+from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.files.suffixes import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    import av
 
 _SEEK_AHEAD_FRAMES = 256  # to one further away it is quicker to seek than to decode what is between
 _NEAR_SEC = 0.5  # a seek that lands further from what was wanted is not believed
@@ -24,14 +26,9 @@ _MOST_LOST = 0.5  # share of the frames; what loses more is no video
 _MOST_FRAMES = 20_000_000  # nine days of 25 a second
 _MOST_PIXELS = 1 << 27  # 16K
 
-# Titles and the like need not be text. PyAV 19 ignores by itself what is none.
-_OPEN_OPTIONS: dict[str, Any] = (
-    {} if int(av.__version__.split('.')[0]) >= 19 else {'metadata_errors': 'ignore'}
-)
-
 
 class VideoError(ValueError):
-    """A video that cannot be decoded; says file, what was found, expected, and the fix."""
+    """A video that cannot be decoded; has file, what was found, expected, and the fix."""
 
 
 class Video:
@@ -40,7 +37,7 @@ class Video:
     Frame i of the grid is the picture that is shown ``i / fps`` seconds after the first one. With
     the file's own rate and frames that lie evenly, as nearly all do, these are its frames. A file
     of variable rate is brought to its mean rate, others to the one asked for, so that an index
-    tells a time in either case. Frames are turned as the file's rotation mark says.
+    tells a time in either case. Frames are turned by the file's rotation mark.
 
     Decoded by PyAV one frame after the other: memory does not grow with the length. (decord, which
     MMAction2 takes for trimmed clips, decodes ahead of a slow reader without limit.)
@@ -59,12 +56,15 @@ class Video:
 
     Raises:
         VideoError: The file is missing, empty, no video, or holds no frame.
+        MissingPyAV: PyAV is not installed.
     """
 
     def __init__(self, path: str | Path, fps: float | None = None) -> None:
         if fps is not None and fps <= 0:
             raise ValueError(f'fps is {fps}; expected a number above 0, or None for the own rate.')
         self.path = str(path)
+        # one for each frame would take as long as decoding
+        self._to_rgb = load_pyav().video.reformatter.VideoReformatter()
         self._ticks, end_tick, tick_sec = self._read_times()
         starts_sec = (self._ticks - self._ticks[0]) * tick_sec
         self.duration_sec = float((end_tick - int(self._ticks[0])) * tick_sec)
@@ -85,7 +85,6 @@ class Video:
             self._of_grid = np.arange(self.num_frames)
         self._tick_sec = tick_sec
         self._decoded: Iterator[tuple[int, av.VideoFrame]] = iter(())
-        self._to_rgb = VideoReformatter()  # one of its own for each frame takes as long as decoding
         self._picture = np.zeros((0, 0, 3), np.uint8)
         self._stands_for = range(0)  # frames of the file: for lost ones the next that is there
         self.lost: set[int] = set()
@@ -126,12 +125,12 @@ class Video:
                 f'{len(self.lost)} or more of its {len(self._ticks)} frames cannot be decoded'
             )
         picture = self._to_rgb.reformat(frame, format='rgb24').to_ndarray()
-        # the mark says by how much to turn it, counter-clockwise
+        # the mark is by how much to turn it, counter-clockwise
         turns = round(frame.rotation / 90) % 4
         self._picture = np.ascontiguousarray(np.rot90(picture, turns))
 
     def _next_from(self, wanted: int) -> tuple[int, av.VideoFrame | None]:
-        """The first decoded frame from ``wanted`` on, else the last one, and its place."""
+        """The first decoded frame from ``wanted`` on, else the last one, and its index."""
         last: tuple[int, av.VideoFrame | None] = (-1, None)
         try:
             for last in self._decoded:
@@ -149,7 +148,7 @@ class Video:
         return abs(int(self._ticks[one] - self._ticks[other])) * self._tick_sec
 
     def _decode_from(self, wanted: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Frames with their places in the file, from a key frame at or before ``wanted`` on.
+        """Frames with their indices in the file, from a key frame at or before ``wanted`` on.
 
         What a damaged packet held is left out; decoders make up for what later frames miss of it.
         """
@@ -165,18 +164,18 @@ class Video:
             for packet in container.demux(stream):
                 try:
                     frames = packet.decode()
-                except av.error.FFmpegError:
+                except load_pyav().error.FFmpegError:
                     continue
                 for frame in frames:
                     # a frame without time can only be counted
-                    place = int(np.searchsorted(self._ticks, frame.pts or 0))
-                    at = at + 1 if frame.pts is None else min(place, len(self._ticks) - 1)
+                    nearest = int(np.searchsorted(self._ticks, frame.pts or 0))
+                    at = at + 1 if frame.pts is None else min(nearest, len(self._ticks) - 1)
                     yield at, frame
 
     def _read_times(self) -> tuple[np.ndarray, int, float]:
         """When each frame begins and the last one ends, in ticks, and the length of a tick.
 
-        Nothing is decoded. Headers tell it too, but not all, and not always the truth.
+        Nothing is decoded. Headers have it too, but not all, and not always correctly.
         """
         if not os.path.isfile(self.path):  # False too for what can be no path
             raise self._error('no such file', 'correct its path, or leave it out of the list')
@@ -213,13 +212,16 @@ class Video:
     def _film(self, container: av.container.InputContainer) -> Any:
         """The first stream of pictures that is a film, and not the cover of a record."""
         for stream in container.streams.video:
-            if not stream.disposition & av.stream.Disposition.attached_pic:
+            if not stream.disposition & load_pyav().stream.Disposition.attached_pic:
                 return stream
         found = 'only a cover' if container.streams.video else 'only sound or other streams'
         raise self._error(f'holds no film, {found}')
 
     def _opened(self) -> av.container.InputContainer:
-        return av.open(self.path, **_OPEN_OPTIONS)
+        av = load_pyav()
+        # titles and the like need not be text; PyAV 19 ignores by itself what is none
+        ignores = int(av.__version__.split('.')[0]) >= 19
+        return av.open(self.path, **({} if ignores else {'metadata_errors': 'ignore'}))
 
     def _error(self, found: str, fix: str = '') -> VideoError:
         fix = fix or 'copy, download or record it again, or encode it anew with ffmpeg'

@@ -22,6 +22,13 @@ class ConvPyramid(PyramidBackbone):
 
     Shapes:
         Input ``(B, C, T)`` and mask ``(B, 1, T)``; output of level l ``(B, C, T / 2**l)``.
+
+    Examples:
+        >>> import torch
+        >>> pyramid = ConvPyramid(channels=4, num_levels=3)
+        >>> features, masks = pyramid(torch.rand(1, 4, 16), torch.ones(1, 1, 16, dtype=torch.bool))
+        >>> [tuple(level.shape) for level in features]
+        [(1, 4, 16), (1, 4, 8), (1, 4, 4)]
     """
 
     def __init__(

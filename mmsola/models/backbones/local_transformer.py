@@ -33,6 +33,13 @@ class LocalTransformer(PyramidBackbone):
 
     Shapes:
         Input ``(B, C, T)`` and mask ``(B, 1, T)``; output of level l ``(B, C, T / 2**l)``.
+
+    Examples:
+        >>> import torch
+        >>> pyramid = LocalTransformer(channels=4, num_levels=3, num_heads=2, window=5)
+        >>> features, masks = pyramid(torch.rand(1, 4, 16), torch.ones(1, 1, 16, dtype=torch.bool))
+        >>> [tuple(level.shape) for level in features]
+        [(1, 4, 16), (1, 4, 8), (1, 4, 4)]
     """
 
     def __init__(

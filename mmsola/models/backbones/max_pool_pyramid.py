@@ -19,6 +19,14 @@ class MaxPoolPyramid(PyramidBackbone):
 
     Shapes:
         Input ``(B, C, T)`` and mask ``(B, 1, T)``; output of level l ``(B, C, T / 2**l)``.
+
+    Examples:
+        >>> import torch
+        >>> pyramid = MaxPoolPyramid(num_levels=2)
+        >>> x = torch.tensor([[[0.0, 1.0, 2.0, 3.0]]])
+        >>> features, masks = pyramid(x, torch.ones(1, 1, 4, dtype=torch.bool))
+        >>> features[1]
+        tensor([[[1., 3.]]])
     """
 
     def __init__(self, channels: int = 512, num_levels: int = 6) -> None:

@@ -34,6 +34,11 @@ class SnippetEmbedding(BaseModule):
 
     Shapes:
         Input ``(B, C, T)``, mask ``(B, 1, T)``; output ``(B, channels, T)``.
+
+    Examples:
+        >>> embedding = SnippetEmbedding(in_channels=8, channels=4)
+        >>> embedding(torch.rand(2, 8, 30), torch.ones(2, 1, 30, dtype=torch.bool)).shape
+        torch.Size([2, 4, 30])
     """
 
     def __init__(

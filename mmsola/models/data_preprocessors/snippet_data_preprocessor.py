@@ -16,6 +16,14 @@ class SnippetDataPreprocessor(BaseDataPreprocessor):
     """Stack sequences ``(C, T_i)`` to ``(B, C, T)``, padded with zeros where they differ.
 
     ``mask`` ``(B, T)`` is True where a snippet is real, and None where nothing was padded.
+
+    Examples:
+        >>> batch = SnippetDataPreprocessor()({'inputs': [torch.rand(4, 2), torch.rand(4, 3)]})
+        >>> batch['inputs'].shape
+        torch.Size([2, 4, 3])
+        >>> batch['mask']
+        tensor([[ True,  True, False],
+                [ True,  True,  True]])
     """
 
     def forward(self, data: dict, training: bool = False) -> dict:

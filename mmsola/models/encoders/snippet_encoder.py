@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
+from mmsola.device import usable_device
 from mmsola.models.encoders.recognizer_features import (
     EncoderError,
     RecognizerFeatures,
@@ -48,7 +49,7 @@ class SnippetEncoder:
         name: What messages call the config; None is its file.
 
     Raises:
-        EncoderError: The config is of something else, or lacks what would tell the frames.
+        EncoderError: The config is of something else, or lacks the frames of a snippet.
         CheckpointError: The checkpoint cannot be read, or does not fit the config.
     """
 
@@ -81,9 +82,9 @@ class SnippetEncoder:
         #: Whether the checkpoint has the classifier of the config as well.
         self.classifies = self.model.load(checkpoint)
         self.model.requires_grad_(False).eval()
-        # moves its preprocessor along, which a module around it would not
-        self.model.recognizer.to(device)
-        self.device = torch.device(device)
+        self.device = usable_device(device)
+        # its own method moves its preprocessor too; that of the outer module would not
+        self.model.recognizer.to(self.device)
         self.amp = amp
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
@@ -19,7 +21,9 @@ class SimilarityMatchingHead(BaseModule):
 
     Args:
         in_channels: Channels C of what is compared.
-        predictor_channels: Hidden width of the predictor, Linear - ReLU - Linear, no batch norm.
+        predictor: Config of the predictor, which keeps the channels; by default
+            ``dict(type='MLPPredictor', hidden_channels=512)``.
+        predictor_channels: Short for ``hidden_channels`` of the predictor, and stronger than it.
         num_projection_layers: 0 (identity, the published HACS recipe) to 3 linear layers.
         projection_channels: Width of the projection; None keeps C. Without layers, a warning says
             that it changes nothing.
@@ -27,12 +31,21 @@ class SimilarityMatchingHead(BaseModule):
 
     Raises:
         ValueError: ``num_projection_layers`` is not 0, 1, 2 or 3.
+
+    Examples:
+        >>> import torch
+        >>> head = SimilarityMatchingHead(in_channels=8, predictor_channels=4)
+        >>> head(torch.rand(2, 8, 5)).shape
+        torch.Size([2, 5, 5])
+        >>> sorted(head.loss(torch.rand(2, 8, 5)))
+        ['kl', 'loss']
     """
 
     def __init__(
         self,
         in_channels: int,
-        predictor_channels: int = 512,
+        predictor: dict | None = None,
+        predictor_channels: int | None = None,
         num_projection_layers: int = 0,
         projection_channels: int | None = None,
         loss: dict | None = None,
@@ -50,13 +63,16 @@ class SimilarityMatchingHead(BaseModule):
                 'nothing, since there is no projection (num_projection_layers=0); set the layers, '
                 'or leave the width out.',
                 'current',
-                30,
+                logging.WARNING,
             )
         self.in_channels = in_channels
         width = projection_channels or in_channels
         widths = [in_channels] + [width] * num_projection_layers
         self.project = _mlp(widths)
-        self.predictor = _mlp([widths[-1], predictor_channels, widths[-1]])
+        predictor = {'type': 'MLPPredictor', 'in_channels': widths[-1], **(predictor or {})}
+        if predictor_channels is not None:
+            predictor['hidden_channels'] = predictor_channels
+        self.predictor = MODELS.build(predictor)
         self.loss_module = MODELS.build(loss or {'type': 'SimilarityMatchingLoss'})
 
     def forward(self, x: Tensor) -> Tensor:

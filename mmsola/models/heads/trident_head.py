@@ -34,6 +34,13 @@ class TridentHead(PointHead):
         kwargs: Those of :class:`PointHead`.
 
     Source: the numbers are those of OpenTAD's port.
+
+    Examples:
+        >>> head = TridentHead(num_classes=3, in_channels=4, num_levels=2, num_bins=2)
+        >>> masks = [torch.ones(1, 1, length, dtype=torch.bool) for length in (8, 4)]
+        >>> predictions = head([torch.rand(1, 4, 8), torch.rand(1, 4, 4)], masks)
+        >>> tuple(predictions.logits.shape), tuple(predictions.offsets.shape)
+        ((1, 12, 3), (1, 12, 3, 2))
     """
 
     def __init__(

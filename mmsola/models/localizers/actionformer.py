@@ -17,7 +17,7 @@ class ActionFormer(SnippetNeckMixin, OneStageLocalizer):
     Same numbers as the published code, but for the running norm of the loss, which is in the state
     dict here. See :class:`OneStageLocalizer` for the arguments.
 
-    Example:
+    Examples:
         >>> import torch
         >>> model = ActionFormer(feat_dim=16, num_classes=3, channels=16, max_snippets=576)
         >>> model([torch.randn(16, 100)], mode='tensor').logits.shape

@@ -11,7 +11,7 @@ from mmaction.models.losses import BMNLoss
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from mmsola.models.localizers.anchor_overlap import around, greatest_covered, greatest_tiou
+from mmsola.models.localizers.anchor_overlap import greatest_covered, greatest_tiou, segments_at
 from mmsola.models.localizers.boundary_matching import BoundaryMatching, computed_in
 from mmsola.models.localizers.proposals import boundary_matching_proposals, ranked_proposals
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
@@ -26,7 +26,20 @@ class BMN(SnippetNeckMixin, StockBMN):
     Args:
         fast: Compute the boundary-matching map by :class:`BoundaryMatching`, equal up to rounding;
             False takes the stock layers.
-        neck: See :class:`SnippetNeckMixin`; everything else is MMAction2's.
+
+    ``neck`` is that of :class:`SnippetNeckMixin`; all other arguments are MMAction2's.
+
+    Examples:
+        >>> import torch
+        >>> sizes = dict(hidden_dim_1d=16, hidden_dim_2d=8, hidden_dim_3d=16, num_samples=8)
+        >>> nms = dict(soft_nms_alpha=0.4, soft_nms_low_threshold=0.5, soft_nms_high_threshold=0.9)
+        >>> model = BMN(
+        ...     temporal_dim=16, feat_dim=12, boundary_ratio=0.5, num_samples_per_bin=3,
+        ...     post_process_top_k=100, neck=dict(type='SoLa', frozen=False), **sizes, **nms
+        ... )
+        >>> confidence, start, end = model([torch.rand(12, 30)])
+        >>> tuple(confidence.shape), tuple(start.shape)
+        ((1, 2, 16, 16), (1, 16))
     """
 
     def __init__(self, *args: Any, fast: bool = True, **kwargs: Any) -> None:
@@ -89,8 +102,8 @@ class BMN(SnippetNeckMixin, StockBMN):
             rows.append(
                 (
                     greatest_tiou(self.match_map, segments).reshape(self.tscale, self.tscale),
-                    greatest_covered(cells, around(segments[:, 0], width)),
-                    greatest_covered(cells, around(segments[:, 1], width)),
+                    greatest_covered(cells, segments_at(segments[:, 0], width)),
+                    greatest_covered(cells, segments_at(segments[:, 1], width)),
                 )
             )
         tiou_map, start, end = (

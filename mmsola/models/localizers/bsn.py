@@ -10,12 +10,21 @@ from mmaction.models.localizers.bsn import PEM as StockPEM
 from mmaction.models.localizers.bsn import TEM as StockTEM
 from torch import Tensor
 
-from mmsola.models.localizers.anchor_overlap import around, greatest_covered
+from mmsola.models.localizers.anchor_overlap import greatest_covered, segments_at
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 
 
 class TEM(SnippetNeckMixin, StockTEM):
-    """MMAction2's ``TEM`` that accepts ``neck=``, and videos without segments."""
+    """MMAction2's ``TEM`` that accepts ``neck=``, and videos without segments.
+
+    Examples:
+        >>> model = TEM(
+        ...     temporal_dim=16, boundary_ratio=0.1, tem_feat_dim=12, tem_hidden_dim=8,
+        ...     tem_match_threshold=0.5, neck=dict(type='SoLa', frozen=False)
+        ... )
+        >>> [tuple(x.shape) for x in model([torch.rand(12, 30)])]
+        [(3, 16)]
+    """
 
     feat_dim_key = 'tem_feat_dim'
 
@@ -29,8 +38,8 @@ class TEM(SnippetNeckMixin, StockTEM):
             rows.append(
                 (
                     greatest_covered(cells, segments),
-                    greatest_covered(cells, around(segments[:, 0], width)),
-                    greatest_covered(cells, around(segments[:, 1], width)),
+                    greatest_covered(cells, segments_at(segments[:, 0], width)),
+                    greatest_covered(cells, segments_at(segments[:, 1], width)),
                 )
             )
         action, start, end = (torch.Tensor(np.stack(column)) for column in zip(*rows))

@@ -33,7 +33,14 @@ class TCANet(SnippetNeckMixin, StockTCANet):
     Args:
         fast: Compute the boundary regressors by :func:`regress_boundaries`, equal up to rounding;
             False takes the stock layers.
-        neck: See :class:`SnippetNeckMixin`; everything else is MMAction2's.
+
+    ``neck`` is that of :class:`SnippetNeckMixin`; all other arguments are MMAction2's.
+
+    Examples:
+        >>> sizes = dict(feat_dim=12, temporal_dim=16, se_sample_num=8, action_sample_num=16)
+        >>> model = TCANet(neck=dict(type='SoLa', frozen=False), **sizes)
+        >>> model([torch.rand(12, 30)]).shape
+        torch.Size([1, 512, 16])
     """
 
     def __init__(self, *args: Any, fast: bool = True, **kwargs: Any) -> None:

@@ -16,6 +16,12 @@ class TriDet(SnippetNeckMixin, OneStageLocalizer):
 
     Predictions depend on the length that a sequence is padded to, as in the original. The running
     norm of the loss is in the state dict. See :class:`OneStageLocalizer` for the arguments.
+
+    Examples:
+        >>> import torch
+        >>> model = TriDet(feat_dim=16, num_classes=3, channels=16, max_snippets=576)
+        >>> model([torch.randn(16, 100)], mode='tensor').logits.shape
+        torch.Size([1, 1134, 3])
     """
 
     temporal_dim_key = None

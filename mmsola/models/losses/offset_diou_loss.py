@@ -15,6 +15,12 @@ class OffsetDIoULoss(nn.Module):
 
     Zheng et al., AAAI 2020, for segments that share a point: both are given by their distances
     from it, so they always overlap. Not reduced.
+
+    Examples:
+        >>> import torch
+        >>> found = torch.tensor([[1.0, 2.0], [1.0, 1.0]])
+        >>> OffsetDIoULoss()(found, torch.tensor([[1.0, 2.0], [1.0, 3.0]]))
+        tensor([0.0000, 0.5625])
     """
 
     def forward(self, offsets: Tensor, targets: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class SimilarityMatchingLoss(nn.Module):
         eps: Probabilities are kept inside ``[eps, 1 - eps]``.
         loss_weight: Factor of the loss.
 
-    Example:
+    Examples:
         >>> loss = SimilarityMatchingLoss()
         >>> cosine = 2 * loss.target(8) - 1
         >>> torch.allclose(loss(cosine.expand(4, 8, 8)), loss.floor(8))

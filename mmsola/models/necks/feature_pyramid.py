@@ -17,6 +17,14 @@ class FeaturePyramid(BaseModule):
         channels: C of all levels.
         num_levels: Levels of the pyramid.
         norm_eps: Of the norm at the end.
+
+    Examples:
+        >>> import torch
+        >>> neck = FeaturePyramid(channels=4, num_levels=2)
+        >>> levels = [torch.rand(1, 4, 8), torch.rand(1, 4, 4)]
+        >>> masks = [torch.ones(1, 1, length, dtype=torch.bool) for length in (8, 4)]
+        >>> [tuple(level.shape) for level in neck(levels, masks)]
+        [(1, 4, 8), (1, 4, 4)]
     """
 
     def __init__(self, channels: int, num_levels: int, norm_eps: float = 1e-5) -> None:

@@ -6,6 +6,7 @@ from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmsola.argument_checks import check_choice
 from mmsola.models.layers.masked_conv import ChannelNorm
 
 
@@ -24,6 +25,13 @@ class PyramidNorm(BaseModule):
 
     Raises:
         ValueError: There is no such norm.
+
+    Examples:
+        >>> import torch
+        >>> neck = PyramidNorm(channels=4, num_levels=1)
+        >>> (level,) = neck([torch.rand(1, 4, 8)], [torch.ones(1, 1, 8, dtype=torch.bool)])
+        >>> bool(level.mean(dim=1).abs().max() < 1e-5)
+        True
     """
 
     def __init__(
@@ -35,10 +43,7 @@ class PyramidNorm(BaseModule):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        if norm not in ('layer', 'group', None):
-            raise ValueError(
-                f"{type(self).__name__}: norm is {norm!r}; expected 'layer', 'group' or None."
-            )
+        check_choice(self, 'norm', norm, ('layer', 'group', None))
 
         def make() -> nn.Module:
             if norm == 'layer':

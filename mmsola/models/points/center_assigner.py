@@ -37,6 +37,14 @@ class CenterAssigner:
 
     Args:
         radius: In strides of the point's level; None takes every point inside.
+
+    Examples:
+        >>> points = torch.tensor([[time, 0.0, 4.0, 1.0] for time in range(6)])
+        >>> segments, labels = torch.tensor([[1.0, 4.0]]), torch.tensor([0])
+        >>> unused = [torch.zeros(6, 1)] * 3  # predictions, which other assigners ask for
+        >>> targets = CenterAssigner().assign(points, segments, labels, 1, *unused)
+        >>> targets.classes.flatten().tolist()
+        [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
     """
 
     def __init__(self, radius: float | None = 1.5) -> None:

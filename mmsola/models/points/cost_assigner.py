@@ -33,6 +33,16 @@ class CostAssigner(CenterAssigner):
         keep_percent: Share of the points inside of a segment, the cheapest, that count in full.
         confuse_weight: How much the others inside of it count. With the published 1 and 0 all do
             in full.
+
+    Examples:
+        >>> import torch
+        >>> points = torch.tensor([[time, 0.0, 4.0, 1.0] for time in range(6)])
+        >>> segments, labels = torch.tensor([[1.0, 4.0]]), torch.tensor([0])
+        >>> predicted = dict(logits=torch.zeros(6, 1), offsets=torch.ones(6, 2))
+        >>> valid = torch.ones(6, dtype=torch.bool)
+        >>> targets = CostAssigner().assign(points, segments, labels, 1, valid, **predicted)
+        >>> targets.classes.flatten().tolist()
+        [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
     """
 
     def __init__(

@@ -13,7 +13,7 @@ _NO_LIMIT = 10000.0  # as published
 def default_ranges(num_levels: int) -> list[tuple[float, float]]:
     """ActionFormer's: how far a segment may reach from a point of each level, in grid units.
 
-    Example:
+    Examples:
         >>> default_ranges(3)
         [(0.0, 4.0), (4.0, 8.0), (8.0, 10000.0)]
     """

@@ -28,6 +28,13 @@ class SoLaPretrainer(BaseModel):
     Raises:
         ValueError: ``start`` lies closer to the window's edge than the module reaches, so that
             the padding of its convolutions would be gathered.
+
+    Examples:
+        >>> import torch
+        >>> neck = dict(type='SoLa', in_channels=8, hidden_channels=4)
+        >>> head = dict(type='SimilarityMatchingHead', in_channels=8, predictor_channels=4)
+        >>> sorted(SoLaPretrainer(neck, head)(torch.rand(4, 8, 23), mode='loss'))
+        ['kl', 'loss', 'modulation', 'tanh_alpha']
     """
 
     def __init__(
