@@ -28,7 +28,7 @@ from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.free_memory import free_memory
 from mmsola.datasets.features.npy_file import map_npy
 from mmsola.datasets.samplers import window_start
-from mmsola.device import usable_device
+from mmsola.device import named_device
 from mmsola.progress import progress
 
 DTYPES = ('float32', 'float16')
@@ -74,7 +74,7 @@ class FeatureBank:
             raise ValueError(f'FeatureBank: memory_share lies in [0, 1], got {memory_share}.')
         if device == 'auto':
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.device = usable_device(device)
+        self.device = named_device(device)
         shapes = [store.shape(name) for store, name in videos]
         widths = sorted({width for _, width in shapes})
         if len(widths) != 1:
