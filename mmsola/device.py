@@ -9,16 +9,25 @@ class DeviceError(ValueError):
     """A device that this machine does not have."""
 
 
+def named_device(device: str | torch.device) -> torch.device:
+    """The device of a name, whether the machine has it or not.
+
+    Raises:
+        DeviceError: It is no name of a device.
+    """
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise DeviceError(f"device '{device}': no such device; expected cpu or cuda.") from None
+
+
 def usable_device(device: str | torch.device) -> torch.device:
     """The device, where PyTorch can compute on it.
 
     Raises:
         DeviceError: There is no such device here.
     """
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        raise DeviceError(f"device '{device}': no such device; expected cpu or cuda.") from None
+    found = named_device(device)
     if found.type != 'cuda':
         return found
     if not torch.cuda.is_available():

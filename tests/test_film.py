@@ -86,7 +86,7 @@ def test_the_video_has_the_time_of_the_first_and_an_even_size(
 
 @pytest.mark.parametrize('codecs', [av.codecs_available, {'mpeg4'}])
 def test_the_cursor_moves_with_the_time(make_video, tmp_path, monkeypatch, codecs):
-    monkeypatch.setattr(film.av, 'codecs_available', codecs)
+    monkeypatch.setattr(av, 'codecs_available', codecs)
     out = tmp_path / 'out.mp4'
     write_film(out, Video(make_video(num_frames=40)), FOUND)
     # below the picture, which is 360 pixels high

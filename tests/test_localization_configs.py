@@ -228,9 +228,8 @@ def test_a_neck_is_pretrained_by_a_shipped_config_on_the_same_features(name):
     pretraining = Path(neck.init_cfg.checkpoint).parent
     assert pretraining.parent.name == 'work_dirs'
     path = SHIPPED[pretraining.name]
-    assert (
-        f'python tools/train.py configs/{path.parent.name}/{path.name}' in CONFIGS[name].read_text()
-    )
+    command = f'mmsola train mmsola::{path.parent.name}/{path.name}'
+    assert command in CONFIGS[name].read_text()
     theirs = Config.fromfile(path)
     assert neck.in_channels == theirs.model.neck.in_channels
     ours, theirs = (c.train_dataloader.dataset for c in (cfg, theirs))

@@ -312,3 +312,117 @@ def test_time_marks(duration_sec, texts, unit):
     assert shown[:3] == texts and shown_in == unit
     assert len(marks_sec) == len(shown) <= 11
     assert marks_sec[0] == 0 and marks_sec[-1] <= duration_sec
+<<<<<<< HEAD:tests/test_video_picture.py
+=======
+
+
+# --- from a file ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def make_video(tmp_path):
+    def make(num_frames=40, size=(64, 48), rate=10, name='in.mp4'):
+        path = tmp_path / name
+        with av.open(str(path), 'w') as container:
+            stream = container.add_stream('mpeg4', rate=rate)
+            stream.width, stream.height = size
+            stream.pix_fmt = 'yuv420p'
+            for i in range(num_frames):
+                frame = av.VideoFrame.from_ndarray(picture(*size, 4 * i % 250), format='rgb24')
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return make
+
+
+def test_thumbnails_are_small_and_even(make_video):
+    found = thumbnails_of(make_video(size=(320, 240)), 4)
+    assert [at_sec for at_sec, _ in found] == pytest.approx([0.5, 1.5, 2.5, 3.5])
+    assert {small.shape for _, small in found} == {(96, 128, 3)}
+    shades = [small.mean() for _, small in found]
+    np.testing.assert_allclose(shades, [4 * i for i in (5, 15, 25, 35)], atol=3)
+
+
+def test_a_video_of_few_frames_has_few_thumbnails(make_video):
+    assert len(thumbnails_of(make_video(num_frames=2), 6)) == 2
+    assert thumbnails_of(make_video(num_frames=2), 0) == []
+
+
+@pytest.mark.parametrize(
+    ('size', 'rate', 'width', 'num_frames', 'fps'),
+    [((64, 48), 10, 480, 12, 10), ((66, 50), 25, 480, 12, 25), ((480, 270), 60, 480, 6, 30),
+     ((1920, 1080), 30, 1280, 12, 30), ((90, 160), 10, 480, 12, 10)],
+)  # fmt: skip
+def test_the_video_has_the_time_of_the_first_and_an_even_size(
+    make_video, tmp_path, size, rate, width, num_frames, fps
+):
+    source, out = make_video(12, size, rate), tmp_path / 'new' / 'out.mp4'
+    write_timeline_video(out, source, FOUND, TRUTH)
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        assert stream.pix_fmt == 'yuv420p'
+        assert stream.width == width and stream.width % 2 == stream.height % 2 == 0
+        assert stream.height > size[1] / size[0] * width
+    written = Video(out)
+    assert (written.num_frames, written.fps) == (num_frames, pytest.approx(fps))
+    assert written.duration_sec == pytest.approx(Video(source).duration_sec)
+
+
+@pytest.mark.parametrize('codecs', [av.codecs_available, {'mpeg4'}])
+def test_the_cursor_moves_with_the_time(make_video, tmp_path, monkeypatch, codecs):
+    monkeypatch.setattr(av, 'codecs_available', codecs)
+    out = tmp_path / 'out.mp4'
+    write_timeline_video(out, Video(make_video(num_frames=40)), FOUND)
+    # below the picture, which is 360 pixels high
+    strips = np.array([frame[370:] for frame in Video(out).frames([0, 10, 20, 30])], float)
+    red = strips[..., 0] - strips[..., 1:].max(axis=-1)
+    columns = red.sum(axis=1).argmax(axis=1)
+    steps = np.diff(columns)
+    assert (steps > 50).all() and np.ptp(steps) <= 4
+
+
+def test_labels_stand_on_the_picture_while_their_segments_last(make_video, tmp_path):
+    found = LabelledSegments(np.array([[1.0, 2.0]]), ['跳 jump'], np.array([0.5]))
+    out = tmp_path / 'out.mp4'
+    write_timeline_video(out, make_video(), found)
+    corners = [frame[4:26, 4:80] for frame in Video(out).frames([5, 15, 25])]
+    before, during, after = (corner.std() for corner in corners)
+    assert during > 20 and before < 5 and after < 5
+
+
+@pytest.mark.parametrize('found', [NOTHING, odd('30 classes')[1], odd('other scripts')[1]])
+def test_odd_results_make_a_video(make_video, tmp_path, found):
+    write_timeline_video(tmp_path / 'out.mp4', make_video(num_frames=1), found, NOTHING, top_k=30)
+    assert Video(tmp_path / 'out.mp4').num_frames == 1
+
+
+def test_a_video_of_a_picture_a_minute(make_video, tmp_path):
+    write_timeline_video(tmp_path / 'out.mp4', make_video(3, rate=Fraction(1, 60)), FOUND)
+    assert Video(tmp_path / 'out.mp4').duration_sec == pytest.approx(180)
+
+
+def test_an_error_on_the_way_leaves_no_file(make_video, tmp_path, monkeypatch):
+    source, out = make_video(), tmp_path / 'out.mp4'
+    video = Video(source)
+    frames = video.frames
+
+    def breaks_off(indices):
+        for i, frame in enumerate(frames(indices)):
+            if i == 20:
+                raise VideoError('broken')
+            yield frame
+
+    monkeypatch.setattr(video, 'frames', breaks_off)
+    with pytest.raises(VideoError, match='broken'):
+        write_timeline_video(out, video, FOUND)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_the_video_itself_is_not_overwritten(make_video):
+    source = make_video()
+    before = source.read_bytes()
+    with pytest.raises(ValueError, match='is the video itself'):
+        write_timeline_video(source, source, FOUND)
+    assert source.read_bytes() == before
+>>>>>>> w-runs:tests/test_video_timeline.py

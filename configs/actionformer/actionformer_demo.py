@@ -1,4 +1,4 @@
-# ActionFormer on generated data, small enough for a CPU: python tools/make_demo_data.py data/demo
+# ActionFormer on generated data, small enough for a CPU: mmsola demo-data data/demo
 _base_ = ['../_base_/one_stage_small.py', '../_base_/datasets/demo.py']
 
 model = dict(feat_dim=64, num_classes=5, channels=64, max_snippets=128)

@@ -1,6 +1,6 @@
 # ActionFormer on the 300 nouns of EPIC-KITCHENS-100, SlowFast features, as published.
 # mAP at tIoU 0.1 to 0.5 and their mean: published 25.21 24.11 22.66 20.47 16.97, 21.88; measured: -
-# The annotations: python tools/make_epic_annotations.py FOLDER noun
+# The annotations: mmsola epic-annotations FOLDER noun
 _base_ = 'actionformer_epic_verb.py'
 
 model = dict(num_classes=300, head=dict(label_smoothing=0.1))

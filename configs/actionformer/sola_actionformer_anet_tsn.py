@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_anet_tsn.py
+# First: mmsola train mmsola::sola/sola_pretrain_anet_tsn.py
 _base_ = 'actionformer_anet_tsn.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_anet_tsp.py
+# First: mmsola train mmsola::sola/sola_pretrain_anet_tsp.py
 _base_ = 'actionformer_anet_tsp.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_charades_clip.py
+# First: mmsola train mmsola::sola/sola_pretrain_charades_clip.py
 _base_ = 'actionformer_charades_clip.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_demo.py
+# First: mmsola train mmsola::sola/sola_pretrain_demo.py
 _base_ = 'actionformer_demo.py'
 
 model = dict(

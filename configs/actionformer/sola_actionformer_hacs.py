@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_hacs_slowfast.py
+# First: mmsola train mmsola::sola/sola_pretrain_hacs_slowfast.py
 _base_ = 'actionformer_hacs.py'
 
 model = dict(

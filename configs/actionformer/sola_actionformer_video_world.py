@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_video_world.py
+# First: mmsola train mmsola::sola/sola_pretrain_video_world.py
 _base_ = 'actionformer_video_world.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# BMN on generated data, small enough for a CPU: python tools/make_demo_data.py data/demo
+# BMN on generated data, small enough for a CPU: mmsola demo-data data/demo
 _base_ = ['../_base_/bmn.py', '../_base_/datasets/demo.py']
 
 model = dict(feat_dim=64, temporal_dim=64, hidden_dim_1d=64, hidden_dim_2d=32, hidden_dim_3d=64)

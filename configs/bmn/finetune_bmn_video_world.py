@@ -1,8 +1,8 @@
 # BMN with its encoder fine-tuned on the segments, on the frames of whole generated videos: what a
 # neck on frozen features is to be compared with. It begins with the recognizer's weights:
-#   python tools/make_video_world.py data/video_world
-#   python tools/train.py configs/recognition/recognition_video_world.py
-#   python tools/train.py configs/bmn/finetune_bmn_video_world.py
+#   mmsola video-world data/video_world
+#   mmsola train mmsola::recognition/recognition_video_world.py
+#   mmsola train mmsola::bmn/finetune_bmn_video_world.py
 _base_ = '../recognition/recognition_video_world.py'
 
 model = dict(

@@ -1,5 +1,5 @@
 # SoLa between the features of ActivityNet-1.3 and MMAction2's BMN.
-# First: python tools/train.py configs/sola/sola_pretrain_anet_tsn.py
+# First: mmsola train mmsola::sola/sola_pretrain_anet_tsn.py
 _base_ = 'bmn_anet.py'
 
 model = dict(

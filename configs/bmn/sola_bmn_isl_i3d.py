@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_isl_i3d.py
+# First: mmsola train mmsola::sola/sola_pretrain_isl_i3d.py
 _base_ = 'bmn_isl_i3d.py'
 
 model = dict(

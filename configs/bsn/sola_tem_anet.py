@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_anet_tsn.py. The whole chain: docs/bsn.md.
+# First: mmsola train mmsola::sola/sola_pretrain_anet_tsn.py. The whole chain: docs/bsn.md.
 _base_ = 'tem_anet.py'
 
 model = dict(

@@ -3,10 +3,10 @@
 #
 # The other two stages are this config with other settings, each from the best checkpoint before:
 #
-# python tools/train.py configs/drn/drn_charades.py --work-dir work_dirs/drn_charades_second \
+# mmsola train mmsola::drn/drn_charades.py --work-dir work_dirs/drn_charades_second \
 #     --cfg-options load_from=CHECKPOINT model.is_first_stage=False model.is_second_stage=True \
 #     optim_wrapper.optimizer.lr=1e-5 param_scheduler=None
-# python tools/train.py configs/drn/drn_charades.py --work-dir work_dirs/drn_charades_third \
+# mmsola train mmsola::drn/drn_charades.py --work-dir work_dirs/drn_charades_third \
 #     --cfg-options load_from=CHECKPOINT model.is_first_stage=False \
 #     optim_wrapper.optimizer.lr=1e-6 param_scheduler=None
 _base_ = 'mmaction::localization/drn/drn_2xb16-4096-10e_c3d-feature_first.py'

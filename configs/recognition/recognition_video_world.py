@@ -1,5 +1,5 @@
 # A small 3-D recognizer of trimmed clips, the pretext task whose features are then frozen.
-# First: python tools/make_video_world.py data/video_world
+# First: mmsola video-world data/video_world
 _base_ = ['../_base_/default_runtime.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# Generated data: python tools/make_demo_data.py data/demo
+# Generated data: mmsola demo-data data/demo
 _base_ = ['../_base_/sola_pretrain_small.py', '../_base_/datasets/demo.py']
 
 # a predictor as narrow as these features learns no more than their mean

@@ -1,6 +1,6 @@
 # SoLa in front of both networks: this one refines the proposals of sola_bmn_hacs.py, which are
 # written as tcanet_hacs.py says.
-# First: python tools/train.py configs/sola/sola_pretrain_hacs_i3d.py
+# First: mmsola train mmsola::sola/sola_pretrain_hacs_i3d.py
 _base_ = 'tcanet_hacs.py'
 
 model = dict(

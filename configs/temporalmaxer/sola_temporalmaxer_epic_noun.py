@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_epic_slowfast.py
+# First: mmsola train mmsola::sola/sola_pretrain_epic_slowfast.py
 _base_ = 'temporalmaxer_epic_noun.py'
 
 model = dict(

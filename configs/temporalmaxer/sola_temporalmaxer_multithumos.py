@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_thumos14_i3d.py
+# First: mmsola train mmsola::sola/sola_pretrain_thumos14_i3d.py
 _base_ = 'temporalmaxer_multithumos.py'
 
 model = dict(

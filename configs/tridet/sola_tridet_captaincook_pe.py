@@ -1,4 +1,4 @@
-# First: python tools/train.py configs/sola/sola_pretrain_captaincook_pe.py
+# First: mmsola train mmsola::sola/sola_pretrain_captaincook_pe.py
 _base_ = 'tridet_captaincook_pe.py'
 
 model = dict(

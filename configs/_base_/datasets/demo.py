@@ -1,4 +1,4 @@
-# Generated data: python tools/make_demo_data.py data/demo
+# Generated data: mmsola demo-data data/demo
 videos = dict(
     type='SnippetFeatureDataset',
     data_root='data/demo/',

@@ -1,6 +1,6 @@
 # EPIC-KITCHENS-100, SlowFast features (2304-d; window 32, stride 16, at 30 frames a second; npz as
 # ActionFormer publishes them, or npy as OpenTAD), and its verbs. The annotations are made of the
-# csv files of epic-kitchens-100-annotations: python tools/make_epic_annotations.py FOLDER verb
+# csv files of epic-kitchens-100-annotations: mmsola epic-annotations FOLDER verb
 videos = dict(
     type='SnippetFeatureDataset',
     data_root='data/epic_kitchens/',

@@ -19,7 +19,7 @@ from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.free_memory import free_memory
 from mmsola.datasets.samplers import window_start
-from mmsola.device import usable_device
+from mmsola.device import named_device
 from mmsola.progress import progress
 
 DTYPES = ('float32', 'float16')
@@ -63,7 +63,7 @@ class FeatureBank:
         )
         if device == 'auto':
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.device = usable_device(device)
+        self.device = named_device(device)
         shapes = [store.shape(name) for store, name in videos]
         widths = sorted({width for _, width in shapes})
         if len(widths) != 1:

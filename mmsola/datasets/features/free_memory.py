@@ -10,15 +10,21 @@ from pathlib import Path
 import psutil
 import torch
 
+from mmsola.device import usable_device
+
 _CGROUPS = Path('/sys/fs/cgroup')
 _OWN_CGROUPS = Path('/proc/self/cgroup')
 _PROCESSES = ('LOCAL_WORLD_SIZE', 'SLURM_NTASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE')
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes free on a GPU, or this process's share of those free in the host's memory."""
+    """Bytes free on a GPU, or this process's share of those free in the host's memory.
+
+    Raises:
+        DeviceError: There is no such GPU.
+    """
     if device.type == 'cuda':
-        return torch.cuda.mem_get_info(device)[0]
+        return torch.cuda.mem_get_info(usable_device(device))[0]
     # psutil knows the machine, not what a container or a cluster's job may take of it
     free = min([psutil.virtual_memory().available, *_left_by_limits()])
     processes = next((int(os.environ[key]) for key in _PROCESSES if key in os.environ), 1)
