@@ -64,8 +64,8 @@ def write_snippet_data(specs: Sequence[dict], random: np.random.Generator) -> No
         file.parent.mkdir(parents=True, exist_ok=True)
         is_flat = not any('subset' in video for video in videos.values())
         file.write_text(json.dumps(videos if is_flat else {'database': videos}))
-    for place, (spec, store) in features.items():
-        _write_features(place, store, (spec.get('feature') or {}).get('format', 'npy'))
+    for path, (spec, store) in features.items():
+        _write_features(path, store, (spec.get('feature') or {}).get('format', 'npy'))
 
 
 def write_activitynet(specs: Sequence[dict], random: np.random.Generator) -> None:
@@ -89,8 +89,8 @@ def write_activitynet(specs: Sequence[dict], random: np.random.Generator) -> Non
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(subsets[file.stem.removeprefix('anet_anno_')]))
     store = {name: random.random((100, 400), np.float32) for name in subsets['full']}
-    for place in {Path(spec.data_prefix.video) for spec in specs}:
-        _write_features(place, store, 'csv')
+    for path in {Path(spec.data_prefix.video) for spec in specs}:
+        _write_features(path, store, 'csv')
 
 
 def write_class_scores(files: dict[str, set[str]], random: np.random.Generator) -> None:
@@ -130,21 +130,21 @@ def write_charades_sta(spec: dict, random: np.random.Generator, num_channels: in
     _write_features(Path(spec.data_prefix.video), store, 'pt')
 
 
-def _write_features(place: Path, store: dict[str, np.ndarray], format: str) -> None:
-    if place.suffix == '.h5':
-        with h5py.File(place, 'w') as file:
+def _write_features(path: Path, store: dict[str, np.ndarray], format: str) -> None:
+    if path.suffix == '.h5':
+        with h5py.File(path, 'w') as file:
             for name, feature in store.items():
                 file[name] = feature
         return
-    place.mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
     for name, feature in store.items():
         if format == 'csv':
             header = ','.join(f'f{i}' for i in range(feature.shape[1]))
-            np.savetxt(place / f'{name}.csv', feature, '%.5f', ',', header=header, comments='')
+            np.savetxt(path / f'{name}.csv', feature, '%.5f', ',', header=header, comments='')
         elif format == 'pt':
-            torch.save(torch.from_numpy(feature), place / f'{name}.pt')
+            torch.save(torch.from_numpy(feature), path / f'{name}.pt')
         else:
-            np.save(place / f'{name}.npy', feature)
+            np.save(path / f'{name}.npy', feature)
 
 
 def feature_dataset(root: Path, **settings) -> SnippetFeatureDataset:

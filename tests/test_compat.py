@@ -68,7 +68,7 @@ def output_of(process):
 # --- import time ----------------------------------------------------------------------------------
 
 
-def test_a_bare_install_is_mended(tmp_path):
+def test_a_bare_install_is_fixed(tmp_path):
     """No importlib_metadata, no setuptools: import, inherit a config, evaluate, in silence."""
     config = tmp_path / 'config.py'
     name = 'bmn_2xb8-400x100-9e_activitynet-feature.py'
@@ -124,7 +124,7 @@ def test_drn_of_the_source_without_torchvision_says_so(tmp_path):
 
 
 def test_a_whole_install_is_left_alone(tmp_path):
-    """With everything in its place, nothing is replaced."""
+    """With everything there, nothing is replaced."""
     for module in ('importlib_metadata', 'pkg_resources'):
         code = 'from importlib.metadata import *' if module == 'importlib_metadata' else ''
         (tmp_path / f'{module}.py').write_text(code)
@@ -191,8 +191,8 @@ def test_configs_of_an_editable_mmaction2_are_found_beside_it(tmp_path):
     shadow = shadow_of_mmaction(tmp_path)
     (shadow / '.mim').unlink(missing_ok=True)
     installed = Path(importlib.util.find_spec('mmaction').origin).parent
-    places = (installed / '.mim' / 'configs', installed.parent / 'configs')
-    (tmp_path / 'configs').symlink_to(next(place for place in places if place.exists()))
+    folders = (installed / '.mim' / 'configs', installed.parent / 'configs')
+    (tmp_path / 'configs').symlink_to(next(folder for folder in folders if folder.exists()))
     config = tmp_path / 'config.py'
     base = 'localization/bmn/bmn_2xb8-400x100-9e_activitynet-feature.py'
     for name, outcome in ((base, 'BMN'), (base.replace('bmn_', 'cmn_'), 'FileNotFoundError')):

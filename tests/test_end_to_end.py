@@ -233,25 +233,25 @@ def test_bad_videos_stop_or_are_counted(root, dataset, tmp_path, log_lines):
     with av.open(str(source)) as container:
         num_packets = sum(1 for p in container.demux(container.streams.video[0]) if p.size)
     damage(source, tmp_path / 'videos' / 'train_1.mp4', range(2, num_packets))
-    place = dict(data_prefix=dict(video=str(tmp_path / 'videos')))
+    data = dict(data_prefix=dict(video=str(tmp_path / 'videos')))
 
     with pytest.raises(VideoError, match='train_1.mp4: .* of its .* frames cannot be decoded'):
-        dataset(**place)[1]
+        dataset(**data)[1]
     with pytest.raises(VideoError, match='train_1.mp4: .* of its .* frames cannot be decoded'):
-        dataset(**place, cache=True)
+        dataset(**data, cache=True)
     for cache in (False, True):
-        kept = dataset(**place, cache=cache, on_bad='skip')
+        kept = dataset(**data, cache=cache, on_bad='skip')
         assert len(kept) == 1
         assert kept.get_data_info(0)['video_name'] == 'train_0'
     assert sum('1 of 2 videos cannot be decoded' in line for line in log_lines) == 2
 
     (tmp_path / 'videos' / 'train_1.mp4').unlink()
     with pytest.raises(VideoError, match='train_1: no such file'):
-        dataset(**place)
-    assert len(dataset(**place, on_bad='skip')) == 1
+        dataset(**data)
+    assert len(dataset(**data, on_bad='skip')) == 1
     (tmp_path / 'videos' / 'train_0.mp4').write_text('no video')
     with pytest.raises(VideoError, match='2 of 2 videos cannot be decoded'):
-        dataset(**place, on_bad='skip')
+        dataset(**data, on_bad='skip')
 
 
 def test_data_that_cannot_be_right_is_refused(dataset, tmp_path, monkeypatch):
@@ -315,7 +315,7 @@ def test_chunks_and_checkpointing_change_no_number(dataset, localizer):
 
 
 def test_frames_stay_on_the_device_that_they_are_brought_to(dataset, localizer):
-    """Normalising them too, which MMEngine's models must be told; 'meta' computes shapes alone."""
+    """Normalising them too, which MMEngine's models need to know; 'meta' computes shapes alone."""
     model = localizer().to('meta')
     data = model.data_preprocessor(batch_of(dataset()))
     features = model.features(data['inputs'][0])

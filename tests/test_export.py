@@ -73,7 +73,7 @@ def content(out, name):
         return file[name][()]
 
 
-def place(tmp_path, format):
+def output_path(tmp_path, format):
     return tmp_path / 'out' / ('features.h5' if format == 'hdf5' else 'features')
 
 
@@ -98,7 +98,7 @@ every_format = pytest.mark.parametrize('format', ['npy', 'csv', 'hdf5'])
 
 @every_format
 def test_an_export_is_the_modules_output_of_every_video(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     assert export_features(neck, [store], out, format) == {'written': len(NAMES), 'kept': 0}
     for name in NAMES:
         array = content(out, name)
@@ -110,7 +110,7 @@ def test_an_export_is_the_modules_output_of_every_video(tmp_path, store, neck, f
 
 @every_format
 def test_an_export_is_a_feature_store_of_the_same_videos(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     export_features(neck, [store], out, format)
     again = FeatureStore(out)
     assert again.names() == store.names()
@@ -143,13 +143,13 @@ def test_several_stores_go_into_one_export_unless_a_name_is_in_two(tmp_path, sto
 
 @every_format
 def test_the_manifest_tells_where_an_export_comes_from(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     export_features(neck, [store], out, format, about={'checkpoint_sha256': 'abc', 'config': 'c'})
-    told = manifest(out)
-    assert told['checkpoint_sha256'] == 'abc' and told['config'] == 'c'
-    assert (told['format'], told['dtype'], told['layout']) == (format, 'float32', 'TC')
-    assert told['complete'] is True and told['num_videos'] == len(NAMES)
-    assert told['mmsola']
+    written = manifest(out)
+    assert written['checkpoint_sha256'] == 'abc' and written['config'] == 'c'
+    assert (written['format'], written['dtype'], written['layout']) == (format, 'float32', 'TC')
+    assert written['complete'] is True and written['num_videos'] == len(NAMES)
+    assert written['mmsola']
 
 
 @pytest.mark.parametrize('wrong', [{'format': 'xlsx'}, {'dtype': 'float64'}])
@@ -166,7 +166,7 @@ def test_unknown_formats_and_types_are_refused_before_anything_is_written(
 
 @every_format
 def test_a_second_export_writes_no_feature(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     export_features(neck, [store], out, format)
     before = files(tmp_path / 'out')
     assert export_features(neck, [store], out, format) == {'written': 0, 'kept': len(NAMES)}
@@ -181,8 +181,8 @@ def test_a_second_export_writes_no_feature(tmp_path, store, neck, format):
 def test_an_interrupted_export_goes_on_and_ends_the_same(
     tmp_path, store, neck, monkeypatch, format, where
 ):
-    export_features(neck, [store], place(tmp_path / 'whole', format), format)
-    out = place(tmp_path / 'halves', format)
+    export_features(neck, [store], output_path(tmp_path / 'whole', format), format)
+    out = output_path(tmp_path / 'halves', format)
     calls = []
 
     def interrupt(function):
@@ -215,7 +215,7 @@ def test_an_interrupted_export_goes_on_and_ends_the_same(
         assert {k: v[1] for k, v in halves.items()} == {k: v[1] for k, v in whole.items()}
     for name in NAMES:
         np.testing.assert_array_equal(
-            content(out, name), content(place(tmp_path / 'whole', format), name)
+            content(out, name), content(output_path(tmp_path / 'whole', format), name)
         )
     assert not [k for k in halves if 'partial' in k]
 
@@ -224,7 +224,7 @@ def test_an_interrupted_export_goes_on_and_ends_the_same(
 def test_an_interruption_around_the_hdf5_file_leaves_no_half_one(
     tmp_path, store, neck, monkeypatch, when
 ):
-    out = place(tmp_path, 'hdf5')
+    out = output_path(tmp_path, 'hdf5')
 
     def fail(*args, **kwargs):
         raise Interrupted
@@ -247,7 +247,7 @@ def test_an_interruption_around_the_hdf5_file_leaves_no_half_one(
 
 @every_format
 def test_a_video_that_came_after_an_export_is_added_to_it(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     export_features(neck, [store], out, format)
     np.save(tmp_path / 'features' / 'late.npy', np.ones((6, CHANNELS), np.float32))
     grown = FeatureStore(tmp_path / 'features')
@@ -261,7 +261,7 @@ def test_a_video_that_came_after_an_export_is_added_to_it(tmp_path, store, neck,
 
 @every_format
 def test_another_checkpoint_is_refused_and_both_are_named(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     export_features(neck, [store], out, format, about={'checkpoint_sha256': 'old one'})
     before = files(tmp_path / 'out')
     with pytest.raises(ExportError, match="checkpoint_sha256 was 'old one', is 'new one'"):
@@ -271,7 +271,7 @@ def test_another_checkpoint_is_refused_and_both_are_named(tmp_path, store, neck,
 
 @every_format
 def test_features_of_another_place_are_refused_and_both_are_named(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     export_features(neck, [store], out, format)
     (tmp_path / 'others').mkdir()
     np.save(tmp_path / 'others' / 'plain.npy', np.ones((5, CHANNELS), np.float32))
@@ -281,7 +281,7 @@ def test_features_of_another_place_are_refused_and_both_are_named(tmp_path, stor
 
 @every_format
 def test_another_type_is_refused_and_both_are_named(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     export_features(neck, [store], out, format)
     with pytest.raises(ExportError, match="dtype was 'float32', is 'float16'"):
         export_features(neck, [store], out, format, dtype='float16')
@@ -289,7 +289,7 @@ def test_another_type_is_refused_and_both_are_named(tmp_path, store, neck, forma
 
 @every_format
 def test_overwrite_begins_anew(tmp_path, store, neck, format):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     export_features(neck, [store], out, format, about={'checkpoint_sha256': 'old'})
     other = opened(1)
     counts = export_features(
@@ -304,7 +304,7 @@ def test_overwrite_begins_anew(tmp_path, store, neck, format):
 @every_format
 @pytest.mark.parametrize('overwrite', [False, True])
 def test_foreign_files_are_refused_and_never_removed(tmp_path, store, neck, format, overwrite):
-    out = place(tmp_path, format)
+    out = output_path(tmp_path, format)
     foreign = out if format == 'hdf5' else out / 'thesis.txt'
     foreign.parent.mkdir(parents=True)
     foreign.write_text('three years of work')

@@ -72,8 +72,8 @@ def bank_of(store, **kwargs):
 def some_windows(bank, seed=0):
     rng = np.random.default_rng(seed)
     videos = rng.integers(len(LENGTHS), size=50)
-    places = np.concatenate([rng.random(48), [0, np.nextafter(1, 0)]])
-    return videos, places, bank.windows(videos, places, WINDOW)
+    fractions = np.concatenate([rng.random(48), [0, np.nextafter(1, 0)]])
+    return videos, fractions, bank.windows(videos, fractions, WINDOW)
 
 
 @pytest.mark.parametrize('memory_share', [0.8, 0.0], ids=['memory', 'file'])
@@ -82,10 +82,10 @@ def test_windows_are_those_of_the_store_to_the_last_bit(root, kind, memory_share
     store = store_of(root, kind)
     bank = bank_of(store, memory_share=memory_share, device='cpu')
     assert (bank.path is None) == (memory_share > 0)
-    videos, places, windows = some_windows(bank)
+    videos, fractions, windows = some_windows(bank)
     assert windows.shape == (50, CHANNELS, WINDOW) and windows.dtype == torch.float32
-    for video, place, window in zip(videos, places, windows):
-        start = int(place * (LENGTHS[video] - WINDOW + 1))
+    for video, fraction, window in zip(videos, fractions, windows):
+        start = int(fraction * (LENGTHS[video] - WINDOW + 1))
         expected = store.read(f'v{video}', start, start + WINDOW)
         assert torch.equal(window, torch.from_numpy(expected.T))
 
@@ -276,7 +276,7 @@ def test_free_memory_is_shared_among_the_processes_of_a_machine(groups, monkeypa
 
 def free_bytes(monkeypatch, cpu, cuda=0):
     monkeypatch.setattr(
-        feature_bank, 'free_memory', lambda place: cpu if place.type == 'cpu' else cuda
+        feature_bank, 'free_memory', lambda device: cpu if device.type == 'cpu' else cuda
     )
 
 

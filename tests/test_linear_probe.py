@@ -180,7 +180,7 @@ def test_rare_action_is_weighed_as_much_as_all_background():
 
 
 def test_a_snippet_is_action_from_the_start_to_before_the_end_of_any_segment():
-    """The feature spells out the expected membership: only with it every snippet is told apart."""
+    """The feature spells out the expected membership: with no other is every snippet right."""
     segments = [((3.0, 6.0), 'jump'), ((5.0, 8.5), 'run'), ((20.0, 20.5), 'run')]
     inside = np.isin(np.arange(SNIPPETS), [3, 4, 5, 6, 7, 8, 20])
     videos = several('fit', 2, segments=segments) + several('score', 2, segments=segments)

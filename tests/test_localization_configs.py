@@ -79,9 +79,9 @@ STANDALONE = [name for name in CONFIGS if plain(name) not in CHAINED]
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def work_folder(tmp_path_factory):
     """A working directory with the data of every config, and a checkpoint of each pretraining."""
-    place = tmp_path_factory.mktemp('configs')
+    work_folder = tmp_path_factory.mktemp('configs')
     specs = {'SnippetFeatureDataset': [], 'SlidingWindowDataset': [], 'ActivityNetDataset': []}
     class_scores = {}
     for name in CONFIGS:
@@ -97,7 +97,7 @@ def place(tmp_path_factory):
             class_scores.setdefault(evaluator.class_scores.file, set()).add(evaluator.ann_file)
     random = np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
+        patch.chdir(work_folder)
         write_activitynet(specs['ActivityNetDataset'], random)
         there = {spec.ann_file for spec in specs['ActivityNetDataset']}
         snippets = specs['SnippetFeatureDataset'] + specs['SlidingWindowDataset']
@@ -105,12 +105,12 @@ def place(tmp_path_factory):
             [s for s in snippets if str(Path(s.data_root, s.ann_file)) not in there], random
         )
         write_class_scores(class_scores, random)
-    return place
+    return work_folder
 
 
 @pytest.fixture
-def in_place(place, monkeypatch):
-    monkeypatch.chdir(place)
+def in_work_folder(work_folder, monkeypatch):
+    monkeypatch.chdir(work_folder)
 
 
 def load(name):
@@ -206,7 +206,7 @@ def test_twins_differ_in_the_neck_alone(name):
 
 
 def test_no_two_configs_write_to_the_same_place():
-    places = []
+    work_dirs = []
     for name in CONFIGS:
         cfg = config(name)
         evaluator = cfg.get('test_evaluator', {})
@@ -214,8 +214,8 @@ def test_no_two_configs_write_to_the_same_place():
         work_dir = cfg.get('work_dir', f'work_dirs/{name}')
         assert work_dir == f'work_dirs/{name}'
         assert out is None or out.startswith(f'{work_dir}/')
-        places.append(work_dir)
-    assert len(set(places)) == len(CONFIGS)
+        work_dirs.append(work_dir)
+    assert len(set(work_dirs)) == len(CONFIGS)
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if name.startswith('sola_')])
@@ -244,7 +244,7 @@ def test_a_neck_is_pretrained_by_a_shipped_config_on_the_same_features(name):
 
 
 @pytest.mark.parametrize('name', STANDALONE)
-def test_a_config_trains_two_steps_and_validates(name, in_place):
+def test_a_config_trains_two_steps_and_validates(name, in_work_folder):
     runner = train(load(name))
     figures = runner.test()
     check_figures(figures)
@@ -254,7 +254,7 @@ def test_a_config_trains_two_steps_and_validates(name, in_place):
 
 
 @pytest.mark.parametrize('neck', ['', 'sola_'], ids=['plain', 'sola'])
-def test_the_chain_of_bsn(neck, in_place, monkeypatch, capsys):
+def test_the_chain_of_bsn(neck, in_work_folder, monkeypatch, capsys):
     """TEM, its results on all videos, proposals, PEM: each reads what the one before wrote."""
     cfg = load(f'{neck}tem_anet')
     assert cfg.test_dataloader.dataset.ann_file.endswith('anet_anno_full.json')
@@ -282,7 +282,7 @@ def test_the_chain_of_bsn(neck, in_place, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('neck', ['', 'sola_'], ids=['plain', 'sola'])
-def test_the_chain_of_tcanet(neck, in_place):
+def test_the_chain_of_tcanet(neck, in_work_folder):
     """BMN's proposals of both subsets, then TCANet, which refines them."""
     cfg = load(f'{neck}bmn_hacs')
     runner = train(cfg)
@@ -303,7 +303,7 @@ def test_the_chain_of_tcanet(neck, in_place):
 
 
 @pytest.mark.parametrize('neck', ['', 'sola_'], ids=['plain', 'sola'])
-def test_drn_in_three_stages(neck, in_place):
+def test_drn_in_three_stages(neck, in_work_folder):
     if MODELS.get('DRN') is compat.DRN:
         pytest.skip(f'the localizer DRN cannot be used: {compat.DRN.reason}')
     nltk = pytest.importorskip('nltk', reason="MMAction2's CharadesSTADataset needs it")

@@ -54,11 +54,11 @@ def build(root, *pipeline, **settings):
     return feature_dataset(root, pipeline=[*pipeline, PACK], timeline=TIMELINE, **settings)
 
 
-def item_of(dataset, name, place=0.3):
+def item_of(dataset, name, fraction=0.3):
     """One item as a loader with SnippetWindowSampler asks for it."""
     names = [dataset.get_data_info(i)['video_name'] for i in range(len(dataset))]
     info = dataset.get_data_info(names.index(name))
-    return dataset.pipeline({**info, 'window_fraction': place})
+    return dataset.pipeline({**info, 'window_fraction': fraction})
 
 
 def results_of(segments=None, num_snippets=100, **more):
@@ -219,9 +219,9 @@ def test_a_video_of_one_snippet_can_be_cropped():
 # The transform -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('place', [0.0, 0.21, 0.5, 0.77, 0.999])
-def test_a_piece_keeps_the_seconds_of_its_features_and_segments(root, place):
-    item = item_of(build(root, GRID, CUT, LOAD), 'long', place)
+@pytest.mark.parametrize('fraction', [0.0, 0.21, 0.5, 0.77, 0.999])
+def test_a_piece_keeps_the_seconds_of_its_features_and_segments(root, fraction):
+    item = item_of(build(root, GRID, CUT, LOAD), 'long', fraction)
     sample, first = item['data_samples'], int(item['inputs'][0, 0])
     np.testing.assert_array_equal(item['inputs'][0], np.arange(first, first + 20))
     first_sec, step_sec = sample.grid_sec
@@ -276,8 +276,8 @@ def test_a_piece_of_a_window_is_read_from_where_the_window_lies():
 def test_background_is_cut_anywhere_and_stays(root):
     dataset = build(root, GRID, CUT, LOAD)
     starts = set()
-    for place in np.random.default_rng(0).random(40):
-        item = item_of(dataset, 'background', place)
+    for fraction in np.random.default_rng(0).random(40):
+        item = item_of(dataset, 'background', fraction)
         assert item['inputs'].shape == (CHANNELS, 20)
         assert item['data_samples'].gt_instances.gt_segments.shape == (0, 2)
         starts.add(int(item['inputs'][0, 0]))
@@ -287,8 +287,8 @@ def test_background_is_cut_anywhere_and_stays(root):
 def test_a_short_video_is_cropped_to_a_random_share_of_itself(root):
     dataset = build(root, GRID, CUT, LOAD)
     lengths = {
-        item_of(dataset, 'short', place)['inputs'].shape[1]
-        for place in np.random.default_rng(0).random(40)
+        item_of(dataset, 'short', fraction)['inputs'].shape[1]
+        for fraction in np.random.default_rng(0).random(40)
     }
     assert lengths == {16, 17, 18}
     whole = build(root, GRID, {**CUT, 'crop_ratio': None}, LOAD)
@@ -307,15 +307,15 @@ def test_the_margin_is_half_a_snippets_window_unless_it_is_set():
 
 
 def test_a_draw_depends_on_the_place_alone():
-    def start(place):
+    def start(fraction):
         random.seed(1)
         np.random.seed(2)
-        cut = apply({**results_of([(1, 99, 0)]), 'window_fraction': place}, GRID, CUT)
+        cut = apply({**results_of([(1, 99, 0)]), 'window_fraction': fraction}, GRID, CUT)
         return cut['read_snippets'][0]
 
-    places = np.random.default_rng(0).random(20)
-    first = [start(place) for place in places]
-    assert first == [start(place) for place in places]
+    fractions = np.random.default_rng(0).random(20)
+    first = [start(fraction) for fraction in fractions]
+    assert first == [start(fraction) for fraction in fractions]
     assert len(set(first)) > 10
     assert start(None) == start(None)  # NumPy's global state, which the run seeds
 

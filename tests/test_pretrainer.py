@@ -69,9 +69,9 @@ def test_a_step_reports_the_loss_and_how_far_the_module_is_open():
     assert set(report) == {'loss', 'kl', 'tanh_alpha', 'modulation'}
     assert [key for key, value in report.items() if value.requires_grad] == ['loss']
     assert report['tanh_alpha'].item() == pytest.approx(torch.tanh(torch.tensor(0.6)).item())
-    places = slice(4, 19, 2)
-    change = (model.neck(windows) - windows)[..., places].norm(dim=1)
-    assert_close(report['modulation'], (change / windows[..., places].norm(dim=1)).mean())
+    positions = slice(4, 19, 2)
+    change = (model.neck(windows) - windows)[..., positions].norm(dim=1)
+    assert_close(report['modulation'], (change / windows[..., positions].norm(dim=1)).mean())
 
 
 def test_only_the_loss_is_minimised():
@@ -114,11 +114,11 @@ def test_loss_is_that_of_the_gathered_outputs_of_whole_windows(setting):
 @each_setting
 def test_only_gathered_positions_and_what_the_module_sees_there_matter(setting):
     model = pretrainer(**setting)
-    places = range(model.start, model.start + model.step * model.num_gathered, model.step)
+    positions = range(model.start, model.start + model.step * model.num_gathered, model.step)
     windows = sequence(WINDOW, batch=3).requires_grad_()
     model(windows, mode='loss')['loss'].backward()
     seen = set(windows.grad.abs().sum((0, 1)).nonzero().flatten().tolist())
-    first, last = places[0] - model.neck.reach, places[-1] + model.neck.reach
+    first, last = positions[0] - model.neck.reach, positions[-1] + model.neck.reach
     assert (min(seen), max(seen)) == (first, last)
 
     far = windows.detach().clone()
@@ -132,8 +132,8 @@ def test_padding_of_the_convolutions_is_never_gathered():
     """A window cut from a longer one gives what its snippets give inside of it."""
     model = pretrainer(start=2, step=2, num_gathered=8)  # just far enough: sees 2 to either side
     longer = sequence(40, batch=3)
-    places = slice(10 + 2, 10 + 2 + 15, 2)
-    expected = model.head.loss(model.neck(longer)[..., places])['loss']
+    positions = slice(10 + 2, 10 + 2 + 15, 2)
+    expected = model.head.loss(model.neck(longer)[..., positions])['loss']
     assert_close(model(longer[..., 10 : 10 + 19], mode='loss')['loss'], expected)
 
 

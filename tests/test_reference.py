@@ -61,10 +61,10 @@ def model(reference, setting):
 
 def ours(reference, kind=''):
     """Weights, or what is stored for each of them, under this package's names."""
-    places = {'sola.': 'neck.', 'predictor.network.': 'head.predictor.'}
+    prefixes = {'sola.': 'neck.', 'predictor.network.': 'head.predictor.'}
     return {
         here + key.removeprefix(kind + there): value
-        for there, here in places.items()
+        for there, here in prefixes.items()
         for key, value in reference.items()
         if key.startswith(kind + there)
     }

@@ -78,8 +78,8 @@ def videos(*roles):
 def test_metric_averages_over_videos_before_and_after_sola():
     items = videos(None, None, None)
     metrics = metrics_of(items)
-    for key, place in (('tsm/self_similarity', 2), ('tsm/self_similarity_untouched', 1)):
-        expected = sum(off_diagonal_mean(item[place]) for item in items) / 3
+    for key, column in (('tsm/self_similarity', 2), ('tsm/self_similarity_untouched', 1)):
+        expected = sum(off_diagonal_mean(item[column]) for item in items) / 3
         assert metrics[key] == pytest.approx(expected, abs=1e-6)
     assert metrics['tsm/self_similarity'] < metrics['tsm/self_similarity_untouched']
 

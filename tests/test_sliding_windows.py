@@ -182,8 +182,8 @@ def test_sola_in_windows_is_sola_in_the_whole_video_cut_to_them(root):
             expected = model.neck(whole(root, video_of(entry))[None])[0]
         start_sec = entry['data_samples'].metainfo['window_sec'][0]
         start = round((start_sec - STRIDE_SEC / 2) / STRIDE_SEC)
-        places = torch.arange(start, start + 8).clamp(max=expected.shape[1] - 1)
-        assert_close(found, expected[:, places], atol=1e-5, rtol=1e-5)
+        positions = torch.arange(start, start + 8).clamp(max=expected.shape[1] - 1)
+        assert_close(found, expected[:, positions], atol=1e-5, rtol=1e-5)
 
 
 def test_without_margin_sola_computes_something_else_at_inner_edges_only(root):
@@ -251,7 +251,7 @@ def test_windows_with_action_are_those_whose_labels_are_not_empty(root, min_cove
 
 
 def test_half_of_a_segment_is_half_of_it_however_it_is_rounded(root):
-    """Windows of one snippet, and a segment around each place where two of them meet."""
+    """Windows of one snippet, and a segment at each point where two of them meet."""
     meet = (np.arange(1, 60) + 0.5) * STRIDE_SEC
     write(root, a=(60, [(at - 0.07, at + 0.07) for at in meet]))
     for settings in ({}, {'with_action_only': True}):

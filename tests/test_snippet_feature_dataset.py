@@ -1,4 +1,4 @@
-"""The data set: what is on disk becomes what pipelines take, and what is wrong is told at once."""
+"""The data set: what is on disk becomes what pipelines take; what is wrong is reported at once."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_a_window_longer_than_the_videos_let_in_is_refused_when_the_data_set_is_
         build(root, pipeline=pipeline, min_snippets=30)
 
 
-# What is wrong is told when the data set is built -------------------------------------------------
+# What is wrong is reported when the data set is built ------------------------------------
 
 
 def test_nan_is_found_at_build_time_unless_only_headers_are_checked(root, features):

@@ -270,7 +270,7 @@ def checkpoint(trained, tmp_path):
 
 
 def pretrained(checkpoint, **kwargs):
-    """A fresh module that is told to load this checkpoint, as a config tells it."""
+    """A fresh module that loads this checkpoint, as a config asks for it."""
     prefix = {'prefix': kwargs.pop('prefix')} if 'prefix' in kwargs else {}
     init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint), **prefix)
     neck = sola(alpha=0.0, seed=8, init_cfg=init_cfg, **kwargs)

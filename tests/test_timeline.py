@@ -20,7 +20,7 @@ def centres(timeline, num_snippets=3, record=None):
     [
         # 16 frames at 25 fps from frames 0, 8, 16 on: their centres are frames 8, 16, 24
         (dict(stride_frames=8, window_frames=16, fps=25), [0.32, 0.64, 0.96]),
-        # the window is the stride where nothing else is told: frames 4, 12, 20
+        # the window is the stride where nothing else is declared: frames 4, 12, 20
         (dict(stride_frames=8, fps=25), [0.16, 0.48, 0.80]),
         # single frames have no width: frames 0, 8, 16
         (dict(stride_frames=8, window_frames=0, fps=25), [0.0, 0.32, 0.64]),

@@ -83,8 +83,8 @@ def test_a_rotation_mark_is_obeyed(tmp_path, degrees, corner):
     (frame,) = Video(turn(upright, tmp_path / 'b.mp4', degrees)).frames([10])
     assert frame.shape == ((48, 64, 3) if degrees == 180 else (64, 48, 3))
     red = [frame[i, j] for i in (0, -1) for j in (0, -1)]
-    (place,) = (k for k, pixel in enumerate(red) if pixel[0] > 150 and pixel[1] < 100)
-    assert [(0, 0), (0, -1), (-1, 0), (-1, -1)][place] == corner
+    (index,) = (k for k, pixel in enumerate(red) if pixel[0] > 150 and pixel[1] < 100)
+    assert [(0, 0), (0, -1), (-1, 0), (-1, -1)][index] == corner
 
 
 @pytest.mark.parametrize('size', [(33, 17), (2, 2), (200, 10)], ids=str)

@@ -49,7 +49,7 @@ TINY = dict(
 
 
 def digests(root):
-    """Hash of each file's content, by its place."""
+    """Hash of each file's content, by its path."""
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob('*'))
@@ -91,23 +91,23 @@ def test_the_same_arguments_give_the_same_bytes_and_another_seed_others(root, tm
     make_video_world(tmp_path / 'other', **TINY, seed=1)
     other, one = digests(tmp_path / 'other'), digests(root)
     assert other.keys() == one.keys()
-    differ = {place for place in one if other[place] != one[place]}
-    assert differ >= {place for place in one if place.endswith('.mp4')} | {'annotations.json'}
+    differ = {path for path in one if other[path] != one[path]}
+    assert differ >= {path for path in one if path.endswith('.mp4')} | {'annotations.json'}
 
 
 def test_a_larger_world_begins_with_the_same_videos(root, database, tmp_path):
     larger = dict(TINY, num_training=4, num_validation=3, clips_per_class=4)
     make_video_world(tmp_path, **larger)
     small, large = digests(root), digests(tmp_path)
-    mp4s = [place for place in small if place.endswith('.mp4')]
+    mp4s = [path for path in small if path.endswith('.mp4')]
     assert len(mp4s) == 5 + 8 * (2 + 1)
-    assert all(large[place] == small[place] for place in mp4s)
+    assert all(large[path] == small[path] for path in mp4s)
     entries = json.loads((tmp_path / 'annotations.json').read_text())['database']
     assert len(entries) == 7 and all(entries[name] == database[name] for name in database)
 
 
 def test_no_two_videos_or_clips_of_a_class_are_alike(root):
-    mp4s = [digest for place, digest in digests(root).items() if place.endswith('.mp4')]
+    mp4s = [digest for path, digest in digests(root).items() if path.endswith('.mp4')]
     assert len(set(mp4s)) == len(mp4s)
 
 
@@ -115,13 +115,13 @@ def test_a_stopped_call_goes_on_where_it_was(root, tmp_path):
     make_video_world(tmp_path, **TINY)
     kept = tmp_path / 'videos' / 'training_0001.mp4'
     kept_since = kept.stat().st_mtime_ns
-    for place in (
+    for path in (
         'annotations.json',
         'clips_training.txt',
         'videos/validation_0000.mp4',
         'clips/training_leap_and_sink_0001.mp4',
     ):
-        (tmp_path / place).unlink()
+        (tmp_path / path).unlink()
     make_video_world(tmp_path, **TINY)
     assert digests(tmp_path) == digests(root)
     assert kept.stat().st_mtime_ns == kept_since
@@ -145,8 +145,8 @@ def test_a_killed_call_leaves_no_annotations_and_no_half_video_under_its_name(ro
     assert 3 <= len(whole) < 400
     expected = digests(root)
     for index in range(3):
-        place = f'videos/training_{index:04d}.mp4'
-        assert digests(tmp_path)[place] == expected[place]
+        path = f'videos/training_{index:04d}.mp4'
+        assert digests(tmp_path)[path] == expected[path]
 
 
 def test_annotations_come_last(tmp_path, monkeypatch):
@@ -325,7 +325,7 @@ def test_background_looks_the_same_whatever_action_follows():
 # --- the actor's way
 
 
-def places(seed, actions, num_frames=400, fps=16):
+def positions(seed, actions, num_frames=400, fps=16):
     return a_look(seed).actor.act(actions, num_frames, fps)
 
 
@@ -333,12 +333,12 @@ def places(seed, actions, num_frames=400, fps=16):
 def test_the_actor_never_jumps_and_never_leaves_the_picture(label):
     actions = [Action(50, 130, label), Action(140, 172, label), Action(200, 360, label)]
     for seed in range(30):
-        way = places(seed, actions)
+        way = positions(seed, actions)
         steps = np.linalg.norm(np.diff(way, axis=0), axis=1)
         assert steps.max() < 1 / 6
         # with sixteen times the frames, a jump would be as wide as before
         fine_actions = [Action(16 * a.start_frame, 16 * a.end_frame, label) for a in actions]
-        fine = places(seed, fine_actions, 16 * 400, 16 * 16)
+        fine = positions(seed, fine_actions, 16 * 400, 16 * 16)
         assert np.linalg.norm(np.diff(fine, axis=0), axis=1).max() < 1.5 / 6 / 16
         for one in (way, fine):
             assert one.min() >= MARGIN - 1e-9 and one.max() <= 1 - MARGIN + 1e-9
@@ -363,7 +363,7 @@ def test_the_actor_is_as_fast_in_background_as_in_action(label):
     inside, outside = [], []
     for seed in range(60):
         steps = 16 * np.linalg.norm(
-            np.diff(places(seed, [Action(100, 260, label)]), axis=0), axis=1
+            np.diff(positions(seed, [Action(100, 260, label)]), axis=0), axis=1
         )
         inside.append(steps[100:259].mean())
         outside.append(np.concatenate([steps[:99], steps[260:]]).mean())

@@ -103,22 +103,22 @@ def test_windows_do_not_depend_on_the_number_of_processes(config, world_size):
 
 def test_every_place_is_equally_likely_the_first_and_the_last_too():
     load = TRANSFORMS.build(dict(type='LoadSnippetWindow', window=23))
-    places, draws = 8, 4000
+    num_starts, draws = 8, 4000
     for seeded in (True, False):
         np.random.seed(0)
         starts = Counter(
             load(
                 dict(
                     video_name='v',
-                    num_snippets=23 + places - 1,
+                    num_snippets=23 + num_starts - 1,
                     window_fraction=(i + 0.5) / draws if seeded else None,
                     feature_store=Recorder(),
                 )
             )['start_snippet']
             for i in range(draws)
         )
-        assert set(starts) == set(range(places))
-        expected = draws / places
+        assert set(starts) == set(range(num_starts))
+        expected = draws / num_starts
         # 6 standard deviations of a binomial count
         assert all(abs(count - expected) < 6 * expected**0.5 for count in starts.values())
 
@@ -132,9 +132,11 @@ class Recorder:
 
 def test_a_video_as_long_as_the_window_has_one_place():
     load = TRANSFORMS.build(dict(type='LoadSnippetWindow', window=23))
-    for place in [None, 0.0, 0.5, np.nextafter(1, 0)]:
+    for fraction in [None, 0.0, 0.5, np.nextafter(1, 0)]:
         results = load(
-            dict(video_name='v', num_snippets=23, window_fraction=place, feature_store=Recorder())
+            dict(
+                video_name='v', num_snippets=23, window_fraction=fraction, feature_store=Recorder()
+            )
         )
         assert results['raw_feature'].tolist() == [0, 23]
 
