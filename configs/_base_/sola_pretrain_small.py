@@ -5,7 +5,8 @@
 # videos.
 _base_ = 'sola_pretrain.py'
 
-train_cfg = dict(max_epochs=300, val_interval=100)
+# few videos are soon overfitted: the best epoch may be fifty steps after the gate opened
+train_cfg = dict(max_epochs=300, val_interval=25)
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),
     paramwise_cfg=dict(custom_keys={'neck.alpha': dict(lr_mult=3.0, decay_mult=0.0)}),
