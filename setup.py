@@ -1,68 +1,72 @@
-"""Installs mmsola; every bound below names the fact that sets it."""
+"""What pyproject.toml cannot say: the files that a wheel and an sdist carry beside the package.
 
+The package itself is described in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+import subprocess
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
-ROOT = Path(__file__).parent
-
-
-def version() -> str:
-    """Read the version without importing mmsola, whose requirements may not be there yet."""
-    namespace: dict = {}
-    exec((ROOT / 'mmsola' / 'version.py').read_text(encoding='utf-8'), namespace)
-    return namespace['__version__']
+ROOT = Path(__file__).resolve().parent
+VERSION = runpy.run_path(str(ROOT / 'mmsola' / 'version.py'))  # mmsola cannot be imported yet
+#: What OpenMIM looks for in the folder .mim of an installed package, as MMAction2's wheel has it.
+OF_MIM = ('configs', 'tools', 'model-index.yml')
 
 
-def readme() -> str:
-    """Text of the project page."""
-    path = ROOT / 'README.md'
-    return path.read_text(encoding='utf-8') if path.exists() else ''
+def known_files() -> list[Path]:
+    """The files of :data:`OF_MIM` that git knows; in an sdist, all of them."""
+    listed: list[str] = []
+    if (ROOT / '.git').exists():
+        command = ['git', '-C', str(ROOT), 'ls-files', '-z', '--', *OF_MIM]
+        done = subprocess.run(command, capture_output=True, text=True)
+        listed = done.stdout.split('\0')[:-1] if done.returncode == 0 else []
+    if listed:
+        return [Path(name) for name in listed if (ROOT / name).is_file()]
+    found = [path for name in OF_MIM for path in ((ROOT / name), *(ROOT / name).rglob('*'))]
+    return [
+        path.relative_to(ROOT)
+        for path in found
+        if path.is_file() and '__pycache__' not in path.parts
+    ]
 
 
-setup(
-    name='mmsola',
-    version=version(),
-    description='SoLa (Soft-Landing) for temporal action localization: a plugin for MMAction2',
-    long_description=readme(),
-    long_description_content_type='text/markdown',
-    author='the mmsola authors',
-    license='Apache-2.0',
-    # With package_dir an editable install is a path, and no import hook. A hook comes after the
-    # working directory, where a folder mmsola, as a clone is, would be imported and be empty.
-    package_dir={'': '.'},
-    packages=find_packages(include=['mmsola', 'mmsola.*']),
-    package_data={'mmsola': ['visualization/*.jinja']},
-    python_requires='>=3.10',  # what today's PyTorch (2.13) asks for
-    # mmcv and mmcv-lite share one import name and overwrite each other, so neither is required
-    # here: take the extra `lite`, or install mmcv yourself.
-    install_requires=[
-        'torch>=2.6',  # loads MMEngine's checkpoints safely; developed with 2.13
-        'mmengine>=0.10.3,<1',  # 0.10.3 keeps every process's results in a distributed evaluation
-        'mmaction2>=1.2,<2',  # 1.2 brought TCANet; its localizers are subclassed, 2 may change them
-        'av>=15',  # 15 tells covers from films
-        'numpy>=1.26',  # as others without a reason: the oldest that tools/test_matrix.sh ran
-        'jinja2',
-        'h5py>=3.10',
-        'psutil',
-        'matplotlib>=3.8',
-        'scikit-learn>=1.6',  # GroupKFold(shuffle=True)
-        'scipy>=1.12',
-        'tensorboard',
-        'tqdm',
-    ],
-    extras_require={
-        'lite': ['mmcv-lite>=2.0.0,<2.3'],  # 2.0 to 2.2 were run; MMAction2 1.2 itself stops at 2.2
-        'test': [
-            'pytest',
-            'pytest-xdist',
-            'ruff>=0.17,<0.18',  # another minor version formats differently
-            'mypy',
-        ],
-    },
-    classifiers=[
-        'License :: OSI Approved :: Apache Software License',
-        'Programming Language :: Python :: 3',
-        'Topic :: Scientific/Engineering :: Artificial Intelligence',
-    ],
-)
+def write_commit(package: Path) -> None:
+    """Record the commit in a copy of the package, which has no history of its own."""
+    (package / VERSION['COMMIT_FILE']).write_text(VERSION['commit']() or '', encoding='utf-8')
+
+
+class BuildWithMim(build_py):
+    """Puts the folder .mim into a wheel; an editable install finds the same files in the clone."""
+
+    def run(self) -> None:
+        package = Path(self.build_lib) / 'mmsola'
+        if self.editable_mode:
+            super().run()
+            return
+        shutil.rmtree(package, ignore_errors=True)  # a build before this one had other files
+        super().run()
+        for file in known_files():
+            target = package / '.mim' / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, target)
+        write_commit(package)
+
+
+class SdistOfKnownFiles(sdist):
+    """Leaves out configs and tools that git does not know, and records the commit."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        known = {str(path) for path in known_files()}
+        kept = [name for name in files if Path(name).parts[0] not in OF_MIM or name in known]
+        super().make_release_tree(base_dir, kept)
+        write_commit(Path(base_dir) / 'mmsola')
+
+
+setup(cmdclass={'build_py': BuildWithMim, 'sdist': SdistOfKnownFiles})

@@ -78,12 +78,12 @@ def is_disk_fault(error: OSError) -> bool:
 
 
 @contextmanager
-def disk_faults_named(
+def raise_disk_faults_as(
     folder: str | Path,
     error: type[ValueError],
     then: str = 'run the same command again: it goes on with what is not done',
 ) -> Iterator[None]:
-    """Turn a full or read-only disk into one error that says what to do.
+    """Turn a full or read-only disk into one error with its fix.
 
     Args:
         folder: Where is written to.

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 import numpy as np
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.config import utils as mmengine_config_utils
 from mmengine.hooks import CheckpointHook, checkpoint_hook
 from mmengine.logging import HistoryBuffer, print_log
@@ -34,19 +34,21 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.utils import digit_version, package_utils
 
 from mmsola.atomic import replacing
+from mmsola.files.shipped_configs import PREFIX, shipped_config
 
 
 def apply() -> None:
-    """Mend what breaks on import; calling it again changes nothing.
+    """Fix what breaks on import; calling it again changes nothing.
 
     Raises:
         ImportError: Neither ``mmcv-lite`` nor ``mmcv`` is installed.
     """
     require_mmcv()
-    # The next three come before anything that imports MMAction2.
+    # The next four come before anything that imports MMAction2.
     alias_importlib_metadata()
     replace_pkg_resources()
     find_configs_of_the_source()
+    find_own_configs()
     import_mmcv_lite_quietly()
     let_mmaction_take_mmcv_2_2()
     leave_out_multimodal_models()
@@ -228,6 +230,26 @@ def _looking_beside(original: Callable[[str, str], str]) -> Callable[[str, str],
 
     look_beside.looks_beside = True  # type: ignore[attr-defined]
     return look_beside
+
+
+def find_own_configs() -> None:
+    """Let ``_base_ = 'mmsola::bmn/bmn_demo.py'`` find a config of mmsola.
+
+    MMEngine knows its own projects only, and gives what it finds there the scope of the project.
+    Ours are read as a file beside would be: mmsola registers with MMAction2, and has no scope.
+    """
+    original = Config._get_cfg_path
+    if getattr(original, 'finds_own', False):
+        return
+
+    @functools.wraps(original)
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if cfg_path.startswith(PREFIX):
+            return str(shipped_config(cfg_path)), None
+        return original(cfg_path, filename)
+
+    get_cfg_path.finds_own = True  # type: ignore[attr-defined]
+    Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
 # --- MMAction2's DRN: the wheel of 1.2.0 lacks it, the source's imports torchvision ---------------

@@ -5,6 +5,7 @@ A file in ``tools/`` is the same subcommand, for those who work in a clone.
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,28 +13,40 @@ from importlib import import_module
 from mmsola.engine.command_line import run
 from mmsola.version import __version__
 
-#: What each subcommand does; its code is in the module of this name in mmsola/commands.
-COMMANDS = {
-    'train': 'train what a config describes',
-    'test': 'measure a checkpoint as a config says',
-    'train-seeds': 'pretrain SoLa with several seeds, and tabulate what it gains',
-    'compare': 'compare configs over paired seeds',
-    'eval': 'measure a file of results: AR@AN, AUC, mAP',
-    'annotations': 'make an annotation file of a table of segments',
-    'epic-annotations': "make an annotation file of EPIC-KITCHENS-100's csv files",
-    'extract': 'write snippet features of videos',
-    'infer': 'find actions in videos or in files of features',
-    'export': 'write SoLa features for other toolboxes',
-    'classify': 'write class scores of whole videos',
-    'bsn-proposals': "make the proposals of BSN's chain",
-    'convert': 'read the checkpoint of a published localizer',
-    'publish': 'write a checkpoint to give away',
-    'plot-timelines': 'draw what several methods found in some videos',
-    'plot-tsm': 'draw self-similarity before and after SoLa',
-    'results-page': 'write tables and pictures on one HTML page',
-    'demo-data': 'generate small features to try everything with',
-    'video-world': 'generate small videos to try everything with',
+#: What each subcommand does, by what it is for; its code is in the module of its name in
+#: mmsola/commands.
+GROUPS = {
+    'data': {
+        'annotations': 'make an annotation file of a table of segments',
+        'epic-annotations': "make an annotation file of EPIC-KITCHENS-100's csv files",
+        'extract': 'write snippet features of videos',
+        'demo-data': 'generate small features to try everything with',
+        'video-world': 'generate small videos to try everything with',
+    },
+    'training': {
+        'train': 'train what a config describes',
+        'test': 'measure a checkpoint as a config says',
+        'train-seeds': 'pretrain SoLa with several seeds, and tabulate what it gains',
+        'compare': 'compare configs over paired seeds',
+        'bsn-proposals': "make the proposals of BSN's chain",
+    },
+    'results': {
+        'infer': 'find actions in videos or in files of features',
+        'classify': 'write class scores of whole videos',
+        'eval': 'measure a file of results: AR@AN, AUC, mAP',
+        'plot-timelines': 'draw what several methods found in some videos',
+        'plot-tsm': 'draw self-similarity before and after SoLa',
+        'results-page': 'write tables and pictures on one HTML page',
+    },
+    'files': {
+        'export': 'write SoLa features for other toolboxes',
+        'publish': 'write a checkpoint to give away',
+        'convert': 'read the checkpoint of a published localizer',
+        'configs': 'list the configs that mmsola ships',
+        'env': 'print versions and devices, for a report of a problem',
+    },
 }
+COMMANDS = {name: what for group in GROUPS.values() for name, what in group.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.argv[:] = [f'mmsola {name}', *arguments[1:]]
         run_command(name)
     else:
-        sys.exit(f'mmsola {name}: there is no such command.\n\n{_usage()}')
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        meant = f' Did you mean mmsola {near[0]}?' if near else ''
+        sys.exit(f'mmsola {name}: there is no such command.{meant}\n\n{_usage()}')
 
 
 def run_command(name: str) -> None:
@@ -59,13 +74,13 @@ def run_command(name: str) -> None:
 
 def _usage() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f'  {name:{width}}  {what}' for name, what in COMMANDS.items()]
-    return '\n'.join(
-        [
-            'usage: mmsola COMMAND ...',
-            '',
-            *lines,
-            '',
-            'mmsola COMMAND --help says more, with an example.',
-        ]
-    )
+    lines = ['usage: mmsola COMMAND ...']
+    for group, commands in GROUPS.items():
+        lines += ['', f'{group}:']
+        lines += [f'  {name:{width}}  {what}' for name, what in commands.items()]
+    lines += [
+        '',
+        'mmsola COMMAND --help shows the arguments, and an example.',
+        'CONFIG is a file, or mmsola::<method>/<config>.py: one that mmsola configs lists.',
+    ]
+    return '\n'.join(lines)

@@ -304,10 +304,10 @@ def test_a_file_without_any_segment_is_said(write, log_lines):
 
 
 OTHER_KINDS = {
-    'table.csv': ('video,start,end\na,1,2\n', 'a table.*make_annotations.py'),
-    'table.tsv': ('video\tstart\tend\n', 'a table.*make_annotations.py'),
-    'table.json': ('video;start;end\na;1;2\n', 'a table.*make_annotations.py'),
-    'list.txt': ('video_1 1 2\n', 'a text.*make_annotations.py'),
+    'table.csv': ('video,start,end\na,1,2\n', 'a table.*mmsola annotations'),
+    'table.tsv': ('video\tstart\tend\n', 'a table.*mmsola annotations'),
+    'table.json': ('video;start;end\na;1;2\n', 'a table.*mmsola annotations'),
+    'list.txt': ('video_1 1 2\n', 'a text.*mmsola annotations'),
     'lines.jsonl': ('{"video": "a"}\n{"video": "b"}\n', 'lines of json.*one object'),
     'lines.json': ('{"video": "a"}\n{"video": "b"}\n', 'lines of json.*one object'),
     'anno.pkl': ('\x80\x04', 'a pickle.*json.dump'),

@@ -188,7 +188,7 @@ def test_ignored_classes_are_a_list(root):
 
 def test_the_nearest_names_are_found_whatever_their_case():
     assert nearest_names('HIGH JUMP', ['HighJump', 'Shotput', 'LongJump']) == "'HighJump'"
-    assert nearest_names('zzz', ['a', 'b', 'c', 'd']) == "'a', 'b', 'c', ..."
+    assert nearest_names('zzz', ['a', 'b', 'c', 'd']) == "'a', 'b', 'c', ... and 1 more"
 
 
 # Ignored and agnostic -----------------------------------------------------------------------------

@@ -5,15 +5,17 @@ Those of localizers are in test_localization_configs.py.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from generated_data import NUM_VIDEOS, write_snippet_data
 from mmengine.config import Config
 from mmengine.runner import Runner
-from shipped_configs import shipped_configs
+from shipped_configs import ROOT, shipped_configs
 
 from mmsola.apis.export import _datasets
 from mmsola.models import SoLaPretrainer
@@ -61,3 +63,19 @@ def test_a_config_trains_two_steps_and_validates(path, tmp_path, monkeypatch):
     assert np.isfinite(scores['train/loss'].data[0]).all()
     assert list(Path(cfg.work_dir).glob(f'best_{best.replace("/", "_")}_epoch_*.pth'))
     assert len(list(Path(cfg.work_dir, 'tsm').iterdir())) == 1
+
+
+@pytest.mark.parametrize('method', sorted({path.parent for path in shipped_configs().values()}))
+def test_a_method_has_a_page_and_its_metafile_names_configs_that_are_there(method):
+    """As MMAction2 has them; `mim` reads the metafiles that model-index.yml lists."""
+    page = (method / 'README.md').read_text()
+    for link in re.findall(r'\]\((?!https?:)([^)#]+)', page):
+        assert (method / link).exists(), link
+    metafile = method / 'metafile.yml'
+    if method.name == 'recognition':  # no checkpoint, no figure
+        return
+    models = yaml.safe_load(metafile.read_text())['Models']
+    assert models
+    for model in models:
+        config = ROOT / model['Config']
+        assert config.parent == method and config.stem == model['Name'] and config.exists()

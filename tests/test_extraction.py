@@ -19,11 +19,13 @@ from mmengine.dataset import Compose
 from small_recognizers import BACKBONES, recognizer, weights
 
 from mmsola.apis.extraction import MANIFEST, ExtractionError, extract_features
+from mmsola.apis.video_encoding import EncodedSnippets, whole_videos
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.feature_writer import FeatureWriter
 from mmsola.datasets.videos import snippet_stream
 from mmsola.datasets.videos.snippet_stream import SnippetStream
+from mmsola.datasets.videos.video_facts import VideoFacts
 from mmsola.datasets.videos.video_list import find_videos
 from mmsola.models.checkpoint_file import CheckpointError
 from mmsola.models.encoders import EncoderError, SnippetEncoder
@@ -167,7 +169,7 @@ def test_videos_that_cannot_be_decoded_are_skipped_and_listed(root, encoder, tmp
     assert set(files(tmp_path / 'out')) == {'good.npy', 'good.json', MANIFEST}
     good = (tmp_path / 'out' / 'good.npy').read_bytes()
     assert good == (tmp_path / 'alone' / 'good.npy').read_bytes()
-    # mended, it is taken by the next call
+    # once it is fixed, the next call extracts it
     (tmp_path / 'broken.mp4').write_bytes(videos['good'].read_bytes())
     total = extract_features(encoder, videos, tmp_path / 'out', batch_size=3)
     assert (total['written'], total['kept'], len(total['failed'])) == (1, 1, 2)
@@ -230,7 +232,7 @@ def test_other_settings_and_other_files_are_not_mixed(root, encoder, tmp_path):
         extract_features(encoder, videos, tmp_path / 'x', batch_size=0)
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(root, encoder, tmp_path):
+def test_a_full_disk_is_reported_and_leaves_nothing_half_written(root, encoder, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2500, limits[1]))
     try:
@@ -250,6 +252,23 @@ def test_a_feature_that_is_no_number_stops(tmp_path):
         writer.add(np.full((1, 3), 1e6, np.float32))
     writer.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pieces_of_videos_become_whole_videos():
+    def piece(name, *values):
+        facts = VideoFacts(3, 12, 10.0, 1.2, False)
+        return EncodedSnippets(name, facts, np.array(values, np.float32)[:, None])
+
+    failed = EncodedSnippets('b', failure='is cut off')
+    pieces = [piece('a', 0), piece('b', 5, 6), piece('a', 1), failed, piece('a', 2)]
+    first, *others = whole_videos([*pieces, piece('c', 7, 8, 9)])
+    assert first == failed
+    assert [(video.name, video.features.ravel().tolist()) for video in others] == [
+        ('a', [0, 1, 2]),
+        ('c', [7, 8, 9]),
+    ]
+    with pytest.raises(FeatureError, match='a: snippets 1 to 2 have features that are not finite'):
+        list(whole_videos([piece('a', 0), piece('a', 1, np.nan)]))
 
 
 def test_a_checkpoint_that_does_not_fit_names_what_does_not(root, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import pickle
 import shutil
 import threading
 from collections import namedtuple
@@ -18,7 +19,7 @@ from mmaction.registry import DATA_SAMPLERS, DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmsola.datasets.features import feature_bank, free_memory
+from mmsola.datasets.features import bank_file, feature_bank, free_memory
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
@@ -184,8 +185,8 @@ def test_a_value_that_half_precision_cannot_hold_names_its_file(root, memory_sha
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(dtype='bfloat16'), "dtype is one of .*'bfloat16'"),
-        (dict(memory_share=1.5), r'memory_share lies in \[0, 1\], got 1.5'),
+        (dict(dtype='bfloat16'), "dtype is 'bfloat16'; expected 'float32' or 'float16'"),
+        (dict(memory_share=1.5), r'memory_share is 1.5; expected a share in \[0, 1\]'),
     ],
 )
 def test_bad_arguments(root, arguments, message):
@@ -202,7 +203,7 @@ def test_features_of_two_widths_are_refused(root, tmp_path):
 
 
 def test_one_process_of_a_machine_writes_and_the_others_wait(root, monkeypatch):
-    monkeypatch.setattr(feature_bank, '_POLL_SEC', 0.01)
+    monkeypatch.setattr(bank_file, '_POLL_SEC', 0.01)
     monkeypatch.setenv('LOCAL_RANK', '1')
     waiting: list[FeatureBank] = []
     store = FeatureStore(root)
@@ -298,7 +299,7 @@ def test_a_file_larger_than_the_memory_is_mapped(root):
         header = dict(shape=(num_snippets, 512), fortran_order=False, descr='<f4')
         np.lib.format.write_array_header_2_0(file, header)
         file.truncate(file.tell() + num_snippets * 2048)
-    values = feature_bank._map(path)
+    values = bank_file.map_values(path)
     assert len(values) == num_snippets
     assert not values[num_snippets // 2 : num_snippets // 2 + WINDOW].any()
 
@@ -380,7 +381,7 @@ def test_a_batch_without_drawn_places_draws_its_own(root):
 
 def test_only_videos_of_the_data_set_are_read(root, log_lines):
     dataset = DATASETS.build(config(root, bank=dict(device='cpu'), indices=2, min_snippets=9))
-    assert len(dataset) == 2 and dataset._bank.num_snippets.tolist() == [40, 9]
+    assert len(dataset) == 2 and dataset._bank_windows.bank.num_snippets.tolist() == [40, 9]
 
 
 @pytest.mark.parametrize('in_place', [True, False])
@@ -397,6 +398,21 @@ def test_a_subset_trains_on_its_own_videos(root, in_place):
     assert torch.equal(epochs[0][0], epochs[1][0]) and len(epochs[1][0]) == 3
 
 
+@pytest.mark.parametrize('bank', [None, dict(device='cpu'), dict(device='cpu', memory_share=0)])
+def test_a_pickled_data_set_reads_the_same_windows(root, bank):
+    """As workers of a loader are given one where processes are spawned."""
+    dataset = DATASETS.build(config(root, bank=bank))
+    other = pickle.loads(pickle.dumps(dataset))
+    assert all(torch.equal(one, two) for one, two in zip(epoch_of(dataset), epoch_of(other)))
+
+
+def test_whole_videos_are_read_from_a_bank_as_from_files(root):
+    store = FeatureStore(root)
+    bank = bank_of(store, device='cpu')
+    for name in store.names():
+        assert np.array_equal(bank.read(name), store.read(name))
+
+
 def test_a_bank_stands_for_one_pipeline_only(root):
     whole = config(root, bank=dict(device='cpu'))
     whole['pipeline'][0] = dict(type='LoadSnippetSequence')
@@ -406,7 +422,7 @@ def test_a_bank_stands_for_one_pipeline_only(root):
 
 def test_workers_cannot_read_from_a_gpu(root, monkeypatch):
     dataset = DATASETS.build(config(root, bank=dict(device='cpu')))
-    dataset._bank.device = torch.device('cuda')  # only its name is looked at
+    dataset._bank_windows.bank.device = torch.device('cuda')  # only its name is looked at
     with pytest.raises(ValueError, match='set num_workers=0'):
         epoch_of(dataset, num_workers=1)
 

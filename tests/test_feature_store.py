@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mmsola.datasets.features import containers
+from mmsola.datasets.features import check_cache, containers
+from mmsola.datasets.features.cache_folder import cache_folder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 
 CHANNELS = 5
@@ -463,9 +464,7 @@ def test_csv_number_that_float32_cannot_hold(tmp_path, number):
 
 
 def test_large_files_are_looked_at_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        'mmsola.datasets.features.feature_store._CHECK_BLOCK_BYTES', 4 * CHANNELS * 2
-    )
+    monkeypatch.setattr('mmsola.datasets.features.feature_check._BLOCK_BYTES', 4 * CHANNELS * 2)
     array = np.ones((9, CHANNELS), np.float32)
     array[[4, 7], 1] = np.nan
     text = complaint(FeatureStore(write(tmp_path, 'npy', entries(array))))
@@ -603,6 +602,36 @@ def test_unwritable_cache_is_not_used(tmp_path, features, monkeypatch):
     (tmp_path / 'taken').touch()
     monkeypatch.setenv('MMSOLA_CACHE', str(tmp_path / 'taken'))
     FeatureStore(write(tmp_path, 'npy', features)).check()
+
+
+def test_a_kill_while_results_of_a_check_are_written_keeps_those_before(
+    tmp_path, features, monkeypatch
+):
+    store = FeatureStore(write(tmp_path, 'npy', features))
+    store.check()
+    before = check_cache.load(store.settings())
+
+    def killed(source, target):
+        raise KeyboardInterrupt
+
+    np.save(store.path('a'), features['b'])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, 'replace', killed)
+        FeatureStore(store.root).check()
+    assert check_cache.load(store.settings()) == before and len(before) == len(features)
+    assert not list(tmp_path.rglob('*.partial*'))
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='other systems have other folders')
+@pytest.mark.parametrize('variable', ['MMSOLA_CACHE', 'XDG_CACHE_HOME', None])
+def test_the_cache_lies_where_the_environment_says(tmp_path, monkeypatch, variable):
+    for key in ('MMSOLA_CACHE', 'XDG_CACHE_HOME'):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    if variable:
+        monkeypatch.setenv(variable, str(tmp_path / 'other'))
+    expected = {'MMSOLA_CACHE': 'other', 'XDG_CACHE_HOME': 'other/mmsola', None: '.cache/mmsola'}
+    assert cache_folder() == tmp_path / expected[variable]
 
 
 # --- arrays that are slow to read ----------------------------------------------------------------

@@ -23,14 +23,15 @@ from generated_videos import write_video
 
 from mmsola.apis.bsn_proposals import ProposalError, ProposalGeneration, load_videos
 from mmsola.apis.export import ExportError
-from mmsola.apis.extraction import ExtractionError, encoder_of
+from mmsola.apis.extraction import ExtractionError
+from mmsola.apis.extraction_encoder import encoder_of
 from mmsola.apis.manifest import read_manifest
 from mmsola.apis.plain_config import ConfigNotPlainError
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.tables.segment_csv import read_segment_csv
-from mmsola.datasets.transforms.proposal_targets import LoadSnippetProposals, ProposalFileError
+from mmsola.datasets.transforms.proposals import LoadSnippetProposals, ProposalFileError
 from mmsola.datasets.videos.video import Video, VideoError
 from mmsola.datasets.videos.video_facts import VideoFacts, read_facts
 from mmsola.datasets.videos.video_list import find_videos

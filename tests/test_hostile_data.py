@@ -15,14 +15,15 @@ import torch
 from mmengine.runner import CheckpointLoader, Runner
 
 import mmsola  # noqa: F401
-from mmsola.apis.extraction import MANIFEST, ExtractionError, encoder_of, extract_features
+from mmsola.apis.extraction import MANIFEST, ExtractionError, extract_features
+from mmsola.apis.extraction_encoder import encoder_of
 from mmsola.apis.plain_config import ConfigNotPlainError, check_plain, without_files
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.feature_bank import FeatureBank
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.datasets.transforms.proposal_targets import LoadSnippetProposals
+from mmsola.datasets.transforms.proposals import LoadSnippetProposals
 from mmsola.files.file_names import leads_out
 from mmsola.models.checkpoint_file import CheckpointError, the_one_file
 from mmsola.models.necks import SoLa

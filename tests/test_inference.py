@@ -1,9 +1,11 @@
-"""Actions in videos and feature files: the same segments whichever road they come by."""
+"""Actions in videos and feature files: the same segments from either."""
 
 import copy
 import json
+import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import av
@@ -19,9 +21,12 @@ from small_recognizers import recognizer, weights
 from mmsola.apis.extraction import ExtractionError, extract_features
 from mmsola.apis.inference import LocalizationInferencer
 from mmsola.apis.inference_inputs import InferenceError
+from mmsola.apis.localizer_inputs import LocalizerInputs
 from mmsola.apis.manifest import sha256_of
 from mmsola.apis.segment_classes import classified
+from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.snippet_times import TimelineError
 from mmsola.datasets.videos.video_list import find_videos
 from mmsola.engine.launch import build_runner
 from mmsola.models.checkpoint_file import CheckpointError
@@ -133,6 +138,119 @@ def test_videos_features_and_the_test_of_the_config_give_the_same_segments(
         assert of(from_videos)[name][0]['segment'] == list(found[name].segments[0])
 
 
+def whole(root, cfg, folder):
+    """As the config is."""
+
+
+def in_windows(root, cfg, folder):
+    cfg.test_dataloader.dataset.update(
+        type='SlidingWindowDataset', window=16, overlap=0.25, margin=1
+    )
+
+
+def without_stride(root, cfg, folder):
+    """The times of snippets are read from the folder of features."""
+    cfg.test_dataloader.dataset.timeline = {}
+
+
+def of_streams(root, cfg, folder):
+    for name in NAMES:
+        array = np.load(root / 'features' / f'{name}.npy')
+        for stream, part in (('rgb', array[:, :20]), ('flow', array[:, 20:])):
+            (folder / stream).mkdir(exist_ok=True)
+            np.save(folder / stream / f'{name}.npy', part)
+    cfg.test_dataloader.dataset.feature = dict(streams=['rgb', 'flow'], num_channels=32)
+
+
+def resized(root, cfg, folder):
+    """Features share the part of the video that the annotations' feature_frame covers."""
+    for name in NAMES:
+        np.save(folder / f'{name}.npy', np.load(root / 'features' / f'{name}.npy'))
+    cfg.test_dataloader.dataset.timeline = {}
+
+
+@pytest.mark.parametrize('change', [whole, in_windows, without_stride, of_streams, resized])
+def test_results_are_those_of_the_test_of_the_config(root, tmp_path, change):
+    cfg, features = localizer(root), tmp_path / 'features'
+    features.mkdir()
+    change(root, cfg, features)
+    if not any(features.iterdir()):
+        features = root / 'features'
+    database = json.loads((root / 'annotations.json').read_text())['database']
+    for entry in database.values():
+        entry.update(duration_second=entry['duration'], duration_frame=entry['frame'])
+        entry['feature_frame'] = entry['frame'] - 4
+    (tmp_path / 'annotations.json').write_text(json.dumps(database))
+    cfg.test_dataloader.dataset.ann_file = str(tmp_path / 'annotations.json')
+    cfg.test_dataloader.dataset.data_prefix.feature = str(features)
+    inferencer = LocalizationInferencer(cfg, root / 'bmn.pth', device='cpu', show_progress=False)
+    inferencer(
+        features,
+        ann_file=str(tmp_path / 'annotations.json'),
+        pred_out_file=str(tmp_path / 'found.json'),
+    )
+    cfg.launcher, cfg.load_from, cfg.work_dir = 'none', str(root / 'bmn.pth'), str(tmp_path / 'w')
+    cfg.model.neck.init_cfg = None
+    cfg.test_dataloader.batch_size = 1
+    cfg.test_evaluator.out_file = str(tmp_path / 'tested.json')
+    build_runner(cfg).test()
+    tested, found = (read_submission(tmp_path / f'{x}.json') for x in ('tested', 'found'))
+    assert sorted(tested) == sorted(found) == sorted(NAMES)
+    for name in NAMES:
+        assert len(found[name].labels) > 3
+        assert np.array_equal(found[name].segments, tested[name].segments)
+        assert np.array_equal(found[name].scores, tested[name].scores)
+
+
+_written: list[str] | None = None  # while files are watched; a hook cannot be taken away again
+
+
+def _keep_written(event: str, arguments: tuple) -> None:
+    if _written is None or event not in ('open', 'os.mkdir'):
+        return
+    flags = arguments[2] if event == 'open' else os.O_CREAT
+    if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        _written.append(str(arguments[0]))
+
+
+def test_nothing_is_written_but_what_is_asked_for(root, inferencer, tmp_path):
+    global _written
+    sys.addaudithook(_keep_written)
+    inferencer(root / 'features' / 'short.npy')  # that it passed the check is remembered once
+    _written = []
+    try:
+        inferencer([root / 'videos' / 'long.mp4', root / 'features' / 'short.npy'])
+        assert _written == []
+        inferencer(root / 'videos' / 'short.mp4', pred_out_file=str(tmp_path / 'found.json'))
+        assert _written and all(path.startswith(str(tmp_path)) for path in _written)
+    finally:
+        _written = None
+    assert [path.name for path in tmp_path.iterdir()] == ['found.json']
+
+
+@pytest.mark.parametrize('inputs, class_names', [('features', None), ('videos', ['a', 'b', 'c'])])
+def test_features_are_forgotten_when_their_video_is_done(root, monkeypatch, inputs, class_names):
+    """The memory that many videos take is that of the longest ones."""
+    held, alive = [], []
+    samples = LocalizerInputs.samples
+
+    def watched(self, record, features, timeline):
+        held.append(weakref.ref(features if features.base is None else features.base))
+        alive.append(sum(ref() is not None for ref in held))
+        return samples(self, record, features, timeline)
+
+    monkeypatch.setattr(LocalizerInputs, 'samples', watched)
+    inferencer = LocalizationInferencer(
+        root / 'bmn.py',
+        root / 'bmn.pth',
+        class_names=class_names,
+        device='cpu',
+        show_progress=False,
+    )
+    assert len(of(inferencer(root / inputs))) == len(alive) == len(NAMES)
+    assert alive == [1, 1, 1]
+
+
 def test_a_folder_of_features_is_opened_once(root, inferencer, monkeypatch):
     """A store lists its whole folder: one for each of 2,000 files took a minute."""
     opened = []
@@ -141,7 +259,7 @@ def test_a_folder_of_features_is_opened_once(root, inferencer, monkeypatch):
         FeatureStore, '__init__', lambda self, *a, **kw: (opened.append(a), init(self, *a, **kw))[1]
     )
     inferencer([root / 'features' / f'{name}.npy' for name in NAMES])
-    assert len(opened) == 2  # the folder, and that of the data set made of it
+    assert len(opened) == 1
 
 
 def test_streams_are_given_by_the_folder_that_holds_them(root, inferencer, tmp_path):
@@ -236,12 +354,12 @@ def test_feature_files_of_elsewhere_need_their_frame_rate(root, inferencer, tmp_
     np.save(alone / 'long.npy', array)
     with pytest.raises(InferenceError, match=r'not known; expected long.json .* Give fps'):
         inferencer(alone)
-    told = of(inferencer(alone, ann_file=str(root / 'annotations.json')))
+    annotated = of(inferencer(alone, ann_file=str(root / 'annotations.json')))
     database = json.loads((root / 'annotations.json').read_text())['database']
     called = {f'v_{name}.mp4': entry for name, entry in database.items()}
     (tmp_path / 'called.json').write_text(json.dumps({'database': called}))
-    assert of(inferencer(alone, ann_file=str(tmp_path / 'called.json'))) == told
-    assert told == of(inferencer(root / 'features' / 'long.npy'))
+    assert of(inferencer(alone, ann_file=str(tmp_path / 'called.json'))) == annotated
+    assert annotated == of(inferencer(root / 'features' / 'long.npy'))
     assert of(inferencer(alone, fps=10))['long'][0]['segment'][1] <= 20.8
     np.savetxt(alone / 'text.csv', array[:5], delimiter=',')
     assert list(of(inferencer(alone / 'text.csv', fps=10))) == ['text']
@@ -259,6 +377,8 @@ def test_inputs_and_settings_that_fit_nothing_say_why(root, inferencer, tmp_path
         inferencer([root / 'videos' / 'short.mp4', twin])
     with pytest.raises(InferenceError, match='set vid_out_dir'):
         inferencer(root / 'videos' / 'short.mp4', video_out=True)
+    with pytest.raises(InferenceError, match='batch_size is 0; expected 1 or more'):
+        inferencer(root / 'videos' / 'short.mp4', batch_size=0)
     with pytest.raises(InferenceError, match='no such config file'):
         LocalizationInferencer(tmp_path / 'no.py', root / 'bmn.pth')
     cfg = localizer(root)
@@ -291,6 +411,27 @@ def test_the_encoder_must_be_that_of_the_features(root, tmp_path):
         root / 'bmn.py', root / 'bmn.pth', tmp_path, root / 'i3d.pth', device='cpu'
     )
     assert moved(root / 'videos' / 'short.mp4')['failed'] == {}
+
+
+def test_features_that_fit_neither_the_localizer_nor_their_videos_are_refused(root, tmp_path):
+    cfg = localizer(root)
+    cfg.test_dataloader.dataset.feature = dict(num_channels=40)
+    wide = LocalizationInferencer(cfg, root / 'bmn.pth', device='cpu', show_progress=False)
+    with pytest.raises(InferenceError, match='features of 32 channels, the localizer .* from 40'):
+        wide(root / 'videos' / 'short.mp4')
+    with pytest.raises(FeatureError, match='has 32 channels'):
+        wide(root / 'features' / 'short.npy')
+    cfg = localizer(root)
+    cfg.test_dataloader.dataset.timeline = dict(stride_frames=8, window_frames=16)
+    coarse = LocalizationInferencer(cfg, root / 'bmn.pth', device='cpu', show_progress=False)
+    with pytest.raises(TimelineError, match='extracted with stride_frames=4'):
+        coarse(root / 'features' / 'long.npy')
+    np.save(tmp_path / 'long.npy', np.load(root / 'features' / 'long.npy'))
+    with pytest.raises(TimelineError, match='the inputs: the snippets of 1 of 1 videos do not fit'):
+        coarse(tmp_path, ann_file=str(root / 'annotations.json'))
+    cfg.test_dataloader.dataset.on_bad_timeline = 'warn'
+    warned = LocalizationInferencer(cfg, root / 'bmn.pth', device='cpu', show_progress=False)
+    assert list(of(warned(tmp_path, ann_file=str(root / 'annotations.json')))) == ['long']
 
 
 def test_a_stock_config_of_resized_features_works(root, tmp_path):
@@ -328,7 +469,7 @@ def test_the_command_line(root, tmp_path):
 
 @pytest.fixture
 def one_stage(root, tmp_path):
-    """Config and checkpoint of an ActionFormer that a training told its classes."""
+    """Config and checkpoint of an ActionFormer whose checkpoint has its classes."""
     cfg = Config.fromfile(str(REPOSITORY / 'configs' / 'actionformer' / 'actionformer_demo.py'))
     cfg.merge_from_dict(dict(model=dict(feat_dim=32, num_classes=2, channels=16)))
     cfg.model.test_cfg = dict(score_threshold=0.0, nms=dict(max_segments=7))

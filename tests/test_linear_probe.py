@@ -13,7 +13,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 
 import mmsola  # noqa: F401
-from mmsola.evaluation.linear_probe import moving_average
+from mmsola.models.layers.moving_average import moving_average
 
 CHANNELS, SNIPPETS = 12, 40
 DIRECTION = np.eye(CHANNELS)[0]

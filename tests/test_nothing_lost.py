@@ -16,7 +16,7 @@ import torch
 from mmsola.apis.export import MANIFEST as EXPORT_MANIFEST
 from mmsola.apis.export import ExportError, export_features
 from mmsola.apis.extraction import MANIFEST, ExtractionError, extract_features
-from mmsola.atomic import disk_faults_named, remove_partials, replacing
+from mmsola.atomic import raise_disk_faults_as, remove_partials, replacing
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.files.folder_lock import only_writer
@@ -319,5 +319,5 @@ def test_a_full_disk_and_a_read_only_one_are_named(tmp_path, store, neck, monkey
             patch.setattr(np, 'save', fail)
             export_features(neck, [store], tmp_path / 'out')
     assert export_features(neck, [store], tmp_path / 'out')['written'] == 3
-    with pytest.raises(OSError, match='other'), disk_faults_named(tmp_path, ValueError):
+    with pytest.raises(OSError, match='other'), raise_disk_faults_as(tmp_path, ValueError):
         raise OSError(5, 'other')

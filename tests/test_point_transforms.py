@@ -13,7 +13,7 @@ from generated_data import feature_dataset
 from mmaction.registry import TRANSFORMS
 from mmengine.runner import Runner
 
-from mmsola.datasets.transforms.point_targets import draw_piece
+from mmsola.datasets.transforms.random_piece import draw_piece
 
 REFERENCE = np.load(Path(__file__).parent / 'data' / 'actionformer_reference.npz')
 CHANNELS, FPS, STRIDE, WINDOW = 3, 30.0, 4, 16
@@ -58,7 +58,7 @@ def item_of(dataset, name, place=0.3):
     """One item as a loader with SnippetWindowSampler asks for it."""
     names = [dataset.get_data_info(i)['video_name'] for i in range(len(dataset))]
     info = dataset.get_data_info(names.index(name))
-    return dataset.pipeline({**info, 'window_place': place})
+    return dataset.pipeline({**info, 'window_fraction': place})
 
 
 def results_of(segments=None, num_snippets=100, **more):
@@ -67,7 +67,7 @@ def results_of(segments=None, num_snippets=100, **more):
         video_name='v',
         num_snippets=num_snippets,
         snippet_span_sec=(0.0, float(num_snippets)),
-        window_place=0.3,
+        window_fraction=0.3,
         **more,
     )
     if segments is not None:
@@ -310,7 +310,7 @@ def test_a_draw_depends_on_the_place_alone():
     def start(place):
         random.seed(1)
         np.random.seed(2)
-        cut = apply({**results_of([(1, 99, 0)]), 'window_place': place}, GRID, CUT)
+        cut = apply({**results_of([(1, 99, 0)]), 'window_fraction': place}, GRID, CUT)
         return cut['read_snippets'][0]
 
     places = np.random.default_rng(0).random(20)

@@ -12,7 +12,8 @@ import pytest
 from warm_processes import run_tool
 
 from mmsola.datasets.annotations import AnnotationError, load_annotations
-from mmsola.datasets.tables.csv_annotations import annotate_from_csv, summary_lines
+from mmsola.datasets.tables.csv_annotations import annotate_from_csv
+from mmsola.datasets.tables.csv_summary import summary_lines
 from mmsola.datasets.tables.seeded_split import draw_validation
 from mmsola.datasets.tables.segment_csv import parse_time, read_segment_csv
 from mmsola.structures.video_record import Segment

@@ -310,7 +310,7 @@ def test_windows_need_to_know_when_their_snippets_are(root):
 
 def test_margin_of_the_default_is_the_reach_of_the_published_sola(root):
     write(root, a=30)
-    assert windows(root).margin == SoLa(CHANNELS).reach
+    assert windows(root).windows.margin == SoLa(CHANNELS).reach
 
 
 def test_min_covered_is_said_in_one_place(root):

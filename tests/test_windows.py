@@ -111,7 +111,7 @@ def test_every_place_is_equally_likely_the_first_and_the_last_too():
                 dict(
                     video_name='v',
                     num_snippets=23 + places - 1,
-                    window_place=(i + 0.5) / draws if seeded else None,
+                    window_fraction=(i + 0.5) / draws if seeded else None,
                     feature_store=Recorder(),
                 )
             )['start_snippet']
@@ -134,7 +134,7 @@ def test_a_video_as_long_as_the_window_has_one_place():
     load = TRANSFORMS.build(dict(type='LoadSnippetWindow', window=23))
     for place in [None, 0.0, 0.5, np.nextafter(1, 0)]:
         results = load(
-            dict(video_name='v', num_snippets=23, window_place=place, feature_store=Recorder())
+            dict(video_name='v', num_snippets=23, window_fraction=place, feature_store=Recorder())
         )
         assert results['raw_feature'].tolist() == [0, 23]
 
@@ -173,4 +173,4 @@ def test_a_draw_is_an_index_and_keeps_its_seed_on_the_way_to_a_worker():
         (one % 4, 3),
         ((one - 2) % 4, 1),
     ):
-        assert isinstance(other, Draw) and other == value and other.place == 0.25
+        assert isinstance(other, Draw) and other == value and other.window_fraction == 0.25

@@ -4,7 +4,7 @@
 #   bash tools/test_matrix.sh                      # all environments, with every Python found
 #   bash tools/test_matrix.sh lowest -m 'not slow' # one of them; what follows goes to pytest
 #
-# lowest: the oldest versions that setup.py allows. newest: the newest ones, mmcv-lite 2.2 among
+# lowest: the oldest versions that pyproject.toml allows. newest: the newest ones, mmcv-lite 2.2 among
 # them. source: MMAction2 from its source, editable, of MMACTION2_SOURCE.
 #
 #   PYTHONS           interpreters to try                  (default: python3.10 to python3.13, if there)

@@ -17,13 +17,13 @@ from tqdm import tqdm
 
 from mmsola.atomic import replacing
 from mmsola.files.file_names import leads_out
+from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json_object
 
 _NEEDED = ('duration_second', 'duration_frame', 'feature_frame', 'annotations')
 _HEADER = 'tmin,tmax,tmin_score,tmax_score,score,match_iou,match_ioa'
 #: Ground truth of a video without any, at which MMAction2 stops: no proposal overlaps it.
 _NOWHERE = {'segment': [-2.0, -1.0]}
-_NAMED = 5  # videos that a message names before it only counts
 
 
 class ProposalError(ValueError):
@@ -131,10 +131,9 @@ class ProposalGeneration:
     def _check_all_there(self, names: Sequence[str]) -> None:
         missing = [name for name in names if not self._tem_file(name).is_file()]
         if missing:
-            more = ', ...' if len(missing) > _NAMED else ''
             raise ProposalError(
                 f'{self.tem_results}: {len(missing)} of {len(names)} videos have no TEM results: '
-                f'{", ".join(missing[:_NAMED])}{more}. Expected for example '
+                f'{first_few(missing)}. Expected for example '
                 f'{self._tem_file(missing[0])}; test the TEM config on these videos '
                 '(ann_file_test), or correct tem_results_dir.'
             )

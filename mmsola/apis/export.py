@@ -23,23 +23,23 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from tqdm import tqdm
 
-from mmsola.apis.manifest import check_names, differences, read_manifest, write_manifest
-from mmsola.atomic import disk_faults_named, remove_partials, replacing
+from mmsola.apis.manifest import PROVENANCE, check_names, differences, read_manifest, write_manifest
+from mmsola.atomic import raise_disk_faults_as, remove_partials, replacing
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
-from mmsola.datasets.untrimmed_videos import named
+from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
 from mmsola.models.necks import SoLa
-from mmsola.version import __version__
+from mmsola.version import provenance
 
 FORMATS = ('npy', 'csv', 'hdf5')
 DTYPES = ('float32', 'float16')
 MANIFEST = 'sola_export.json'
 # The checkpoint's hash and the neck's settings decide; more videos may be added.
-NOT_COMPARED = ('checkpoint', 'config', 'videos')
+NOT_COMPARED = ('checkpoint', 'config', 'videos', *PROVENANCE)
 
 
 class ExportError(ValueError):
@@ -151,10 +151,10 @@ def export_features(
         'dtype': dtype,
         'layout': 'TC',
         'features': [str(Path(store.root).resolve()) for store in stores],
-        'mmsola': __version__,
+        **provenance(),
     }
     with (
-        disk_faults_named(output.out, ExportError),
+        raise_disk_faults_as(output.out, ExportError),
         only_writer(output.folder, ExportError, 'export') as is_only,
     ):
         output.begin(content, list(owner), overwrite, is_only)
@@ -166,7 +166,7 @@ def export_features(
         if damaged:
             print_log(
                 f'{out}: {len(damaged)} exported features are cut off or damaged, and are written '
-                f'again: {named(damaged)}',
+                f'again: {first_few(damaged)}',
                 'current',
                 logging.WARNING,
             )

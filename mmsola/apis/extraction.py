@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import torch
-from mmengine.config import Config
 from mmengine.dist import all_gather_object, barrier, get_dist_info
-from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from mmsola.apis.manifest import check_names, differences, read_manifest, sha256_of, write_manifest
-from mmsola.apis.plain_config import check_plain, without_files
-from mmsola.atomic import disk_faults_named, remove_partials
+from mmsola.apis.manifest import (
+    PROVENANCE,
+    check_names,
+    differences,
+    read_manifest,
+    write_manifest,
+)
+from mmsola.apis.plain_config import without_files
+from mmsola.apis.video_encoding import (
+    BATCH_SIZE,
+    EncodedSnippets,
+    Encoder,
+    bytes_of,
+    encoded_snippets,
+    warn_about_lost_frames,
+)
+from mmsola.atomic import raise_disk_faults_as, remove_partials
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
-from mmsola.datasets.untrimmed_videos import named, say
-from mmsola.datasets.videos.snippet_sampling import SnippetSampling
-from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
-from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, VideoFacts, read_facts
+from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, read_facts
+from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
-from mmsola.files.json_file import is_positive
-from mmsola.models.checkpoint_file import the_one_file
-from mmsola.models.encoders import SnippetEncoder
-from mmsola.version import __version__
+from mmsola.main_process_log import log_in_main_process
+from mmsola.version import provenance
 
 MANIFEST = EXTRACTION_MANIFEST
 DTYPES = ('float32', 'float16')
-NOT_COMPARED = ('config', 'checkpoint', 'mmsola')  # the checkpoint's hash and the frames decide
-
-
-class Encoder(Protocol):
-    """What is asked of an encoder here; a ``SnippetEncoder`` is one."""
-
-    sampling: SnippetSampling
-    frame_pipeline: list
-    snippet_pipeline: list
-
-    @property
-    def clips(self) -> dict[str, int]: ...
-
-    def settings(self) -> dict[str, Any]: ...
-
-    def __call__(self, inputs: Tensor) -> Tensor: ...
+# the checkpoint's hash and the frames decide
+NOT_COMPARED = ('config', 'checkpoint', 'mmsola', *PROVENANCE)
 
 
 class ExtractionError(ValueError):
@@ -63,7 +52,7 @@ def extract_features(
     encoder: Encoder,
     videos: Mapping[str, Path],
     out: str | Path,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     fps: float | None = None,
     dtype: str = 'float32',
     num_workers: int = 0,
@@ -73,8 +62,8 @@ def extract_features(
 ) -> dict[str, Any]:
     """Write ``<name>.npy`` ``(T, C)`` and ``<name>.json``, what is known of it, for each video.
 
-    Each file appears whole or not at all; a second call goes on where a killed one stopped. Videos
-    that cannot be decoded are skipped, and listed in the result and in ``_extraction.json``.
+    Each file appears whole or not at all; a second call continues where a killed one stopped.
+    Videos that cannot be decoded are skipped, and listed in the result and in ``_extraction.json``.
     In a distributed job every process takes its share of the videos. A batch holds snippets of any
     videos and is always of one size, so a feature does not depend on what it was computed with.
 
@@ -86,9 +75,9 @@ def extract_features(
         fps: Bring all videos to this many frames a second; None keeps their own.
         dtype: ``'float32'`` or ``'float16'``.
         num_workers: Processes that decode ahead; 0 decodes between two batches.
-        about: What goes into ``_extraction.json``, the checkpoint's hash above all. An extraction
-            begun with another one is not gone on with.
-        overwrite: Begin anew.
+        about: What is written into ``_extraction.json``, the checkpoint's hash above all. An
+            extraction that was begun with another one is not continued.
+        overwrite: Start again from the beginning.
         show_progress: Show a bar with the time left, in the first process.
 
     Returns:
@@ -104,158 +93,54 @@ def extract_features(
             f'{batch_size}.'
         )
     folder = Path(out)
-    if any(Path(name).name == Path(MANIFEST).stem for name in videos):
-        raise ExtractionError(
-            f'a video is called {MANIFEST[:-5]!r}, as the manifest is; rename it.'
-        )
-    check_names(videos, folder, ExtractionError)
-    about = dict(about or {})
-    if 'model' in about:  # it is read back as data, which must not name files to load
-        about['model'] = without_files(about['model'])
-    content = {
-        **about,
-        **encoder.settings(),
-        'fps': fps,
-        'dtype': dtype,
-        'mmsola': __version__,
-    }
-    content = json.loads(json.dumps(content))  # as it will be read: json knows no tuples
+    _check_video_names(videos, folder)
+    content = _content(encoder, about or {}, fps, dtype)
     rank, world_size = get_dist_info()
-    with disk_faults_named(folder, ExtractionError), ExitStack() as held:
+    with raise_disk_faults_as(folder, ExtractionError), ExitStack() as held:
         if rank == 0:  # for all processes of this job
             is_only = held.enter_context(only_writer(folder, ExtractionError, 'extraction'))
             _begin(folder, content, overwrite, is_only)
         barrier()
         # largest first, then in turns: the shares take about equally long
-        order = sorted(videos, key=lambda name: (-_bytes_of(videos[name]), name))
+        order = sorted(videos, key=lambda name: (-bytes_of(videos[name]), name))
         mine = order[rank::world_size]
         found = {name: _found(folder, name, dtype) for name in mine}
-        todo = [name for name in mine if found[name] != 'whole']
-        failed, lost, num_snippets = _extract(
-            encoder,
-            {name: videos[name] for name in todo},
-            folder,
-            batch_size,
-            fps,
-            dtype,
-            num_workers,
-            show_progress and rank == 0,
+        todo = {name: videos[name] for name in mine if found[name] != 'whole'}
+        pieces = encoded_snippets(
+            encoder, todo, batch_size, fps, num_workers, show_progress and rank == 0
         )
         result = {
-            'written': len(todo) - len(failed),
+            **_write(pieces, folder, dtype),
             'kept': len(mine) - len(todo),
-            'snippets': num_snippets,
-            'failed': failed,
-            'lost': lost,
             'damaged': [name for name in mine if found[name] == 'damaged'],
         }
-        results = all_gather_object(result)
-        total = {key: sum(r[key] for r in results) for key in ('written', 'kept', 'snippets')}
-        for key in ('failed', 'lost'):
-            total[key] = {name: what for r in results for name, what in sorted(r[key].items())}
-        if total['lost']:
-            of_each = [f'{name} ({count})' for name, count in total['lost'].items()]
-            say(
-                f'In {len(of_each)} videos frames cannot be decoded or are damaged, and the '
-                f'nearest ones stand for them: {named(of_each)}',
-                logging.WARNING,
-            )
-        damaged = sorted(repr(name) for r in results for name in r['damaged'])
-        if damaged:
-            say(
-                f'{folder}: {len(damaged)} features were lost, cut off or damaged, and are '
-                f'extracted again: {named(damaged)}'
-            )
+        total = _total(all_gather_object(result))
+        warn_about_lost_frames(total['lost'])
+        _report_damaged(folder, total.pop('damaged'))
         if rank == 0:
             complete = {'complete': True, 'num_videos': total['written'] + total['kept']}
             write_manifest(folder / MANIFEST, {**content, **complete, 'failed': total['failed']})
     return total
 
 
-def encoder_of(
-    features: str | Path, device: str | torch.device = 'cpu', checkpoint: str | Path | None = None
-) -> tuple[SnippetEncoder, float | None]:
-    """The encoder that made a folder of features, and the fps it brought videos to if it did.
-
-    Args:
-        features: The folder, or its ``_extraction.json``.
-        device: Where it runs.
-        checkpoint: Its weights, or a pattern that one file matches, if they lie elsewhere by now.
-
-    Raises:
-        ExtractionError: There is no manifest, or the checkpoint's content is another one by now.
-        ConfigNotPlainError: The manifest names code or files.
-    """
-    manifest = Path(features)
-    if manifest.name != MANIFEST:
-        manifest = manifest / MANIFEST
-    content = read_manifest(manifest, ExtractionError)
-    if content is None or 'model' not in content:
+def _check_video_names(videos: Mapping[str, Path], folder: Path) -> None:
+    if any(Path(name).name == Path(MANIFEST).stem for name in videos):
         raise ExtractionError(
-            f'{manifest}: not there, so how these features were made is not known. Expected the '
-            "folder that mmsola extract wrote; or name the encoder's config and "
-            'checkpoint.'
+            f'a video is called {MANIFEST[:-5]!r}, as the manifest is; rename it.'
         )
-    for key in ('model', 'frame_pipeline', 'snippet_pipeline'):
-        check_plain(content.get(key), f'{manifest}: {key}')
-    _check_settings(manifest, content)
-    file = the_one_file(checkpoint) if checkpoint else Path(content['checkpoint'])
-    is_there = os.path.isfile(file)  # False too for what can be no path
-    if not is_there or sha256_of(file) != content['checkpoint_sha256']:
-        raise ExtractionError(
-            f'{manifest}: the features were made with {file} '
-            f'(sha256 {content["checkpoint_sha256"][:12]}...), which is '
-            f'{"another file by now" if is_there else "not there any more"}; name the right '
-            'one, or extract the features again.'
-        )
-    frames = {'snippet_frames', 'frame_interval', 'stride_frames', 'amp'}
-    # json knows no tuples, and MMAction2's transforms insist on them
-    pipeline = [_with_tuples(s) for s in content['frame_pipeline'] + content['snippet_pipeline']]
-    cfg = Config(
-        {
-            'model': _with_tuples(content['model']),
-            'val_dataloader': {'dataset': {'pipeline': pipeline}},
-        }
-    )
-    settings = {key: content[key] for key in frames}
-    encoder = SnippetEncoder(cfg, file, **settings, device=device, name=str(manifest))
-    return encoder, content['fps']
+    check_names(videos, folder, ExtractionError)
 
 
-def _with_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
-
-
-def _check_settings(manifest: Path, content: dict[str, Any]) -> None:
-    """Refuse a manifest that lacks a setting, or has one that makes no sense."""
-    for key, is_right, expected in (
-        ('model', lambda v: isinstance(v, dict), 'an object {...}'),
-        ('frame_pipeline', _is_pipeline, 'a list of objects {...}'),
-        ('snippet_pipeline', _is_pipeline, 'a list of objects {...}'),
-        ('checkpoint', lambda v: isinstance(v, str), 'a path'),
-        ('checkpoint_sha256', lambda v: isinstance(v, str), 'a hash'),
-        ('snippet_frames', _is_count, 'a whole number above 0'),
-        ('frame_interval', _is_count, 'a whole number above 0'),
-        ('stride_frames', _is_count, 'a whole number above 0'),
-        ('amp', lambda v: isinstance(v, bool), 'true or false'),
-        ('fps', lambda v: v is None or is_positive(v), 'a number above 0, or null'),
-    ):
-        if key not in content or not is_right(content[key]):
-            found = repr(content[key])[:80] if key in content else 'not there'
-            raise ExtractionError(
-                f'{manifest}: {key} is {found}\n  expected: {expected}\n  fix: extract the '
-                "features again, or name the encoder's config and checkpoint yourself"
-            )
-
-
-def _is_pipeline(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(step, dict) for step in value)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and is_positive(value)
+def _content(
+    encoder: Encoder, about: Mapping[str, Any], fps: float | None, dtype: str
+) -> dict[str, Any]:
+    """The manifest's settings: how features are made."""
+    about = dict(about)
+    if 'model' in about:  # it is read back as data, which must not name files to load
+        about['model'] = without_files(about['model'])
+    settings = {'fps': fps, 'dtype': dtype, **provenance()}
+    content = {**about, **encoder.settings(), **settings}
+    return json.loads(json.dumps(content))  # as it will be read: json knows no tuples
 
 
 def _begin(folder: Path, content: dict[str, Any], overwrite: bool, is_only: bool) -> None:
@@ -300,116 +185,58 @@ def _found(folder: Path, name: str, dtype: str) -> str:
     return 'whole' if is_whole and stored_dtype == np.dtype(dtype) else 'damaged'
 
 
-def _extract(
-    encoder: Encoder,
-    videos: Mapping[str, Path],
-    folder: Path,
-    batch_size: int,
-    fps: float | None,
-    dtype: str,
-    num_workers: int,
-    show_progress: bool,
-) -> tuple[dict[str, str], dict[str, int], int]:
-    """Why videos failed and how many frames others lost, by name; how many snippets there are."""
-    stream = SnippetStream(
-        videos,
-        encoder.sampling,
-        encoder.frame_pipeline,
-        encoder.snippet_pipeline,
-        encoder.clips,
-        fps,
-    )
-    loader = DataLoader(stream, batch_size=None, num_workers=num_workers, prefetch_factor=None)
-    failed: dict[str, str] = {}
-    lost: dict[str, int] = {}
-    open_files: dict[str, FeatureWriter] = {}
-    num_snippets = 0
-    sizes = {name: _bytes_of(path) for name, path in videos.items()}
-    left = dict(sizes)  # what the bar still waits for
-    with (
-        tqdm(
-            total=sum(left.values()),
-            desc='features',
-            unit='B',
-            unit_scale=True,
-            disable=not show_progress,
-        ) as progress,
-        ExitStack() as undone,
-    ):
-        undone.callback(_discard, open_files)
+def _write(pieces: Iterable[EncodedSnippets], folder: Path, dtype: str) -> dict[str, Any]:
+    """Write each video's features as they come, and its facts when they are whole.
 
-        def chunks() -> Iterator[SnippetChunk]:
-            for chunk in loader:
-                if chunk.failure is None:
-                    yield chunk
-                    continue
-                failed[chunk.name] = chunk.failure
-                if chunk.name in open_files:
-                    open_files.pop(chunk.name).discard()
-                progress.update(left.pop(chunk.name))
-
-        for name, facts, features in _encoded(chunks(), encoder, batch_size):
-            if name in failed:
+    Returns:
+        ``written`` in videos, ``snippets``, ``failed`` names and reasons, ``lost`` names and
+        frames.
+    """
+    result: dict[str, Any] = {'written': 0, 'snippets': 0, 'failed': {}, 'lost': {}}
+    writers: dict[str, FeatureWriter] = {}
+    with ExitStack() as at_end:
+        at_end.callback(_discard, writers)
+        for piece in pieces:
+            name, facts, features = piece.name, piece.facts, piece.features
+            if features is None or facts is None:
+                result['failed'][name] = piece.failure
+                if name in writers:
+                    writers.pop(name).discard()
                 continue
-            if name not in open_files:
-                open_files[name] = FeatureWriter(
-                    folder / f'{name}.npy', facts.num_snippets, features.shape[1], dtype
-                )
-            open_files[name].add(features)
-            if open_files[name].is_whole:
-                open_files.pop(name).finish()
-                # last of all: it says that the features are there
+            if name not in writers:
+                size = (facts.num_snippets, features.shape[1])
+                writers[name] = FeatureWriter(folder / f'{name}.npy', *size, dtype)
+            writers[name].add(features)
+            result['snippets'] += len(features)
+            if writers[name].is_whole:
+                writers.pop(name).finish()
+                # last of all: it marks the features as whole
                 write_manifest(folder / f'{name}.json', asdict(facts))
+                result['written'] += 1
                 if facts.lost_frames:
-                    lost[name] = facts.lost_frames
-            num_snippets += len(features)
-            done = round(sizes[name] * len(features) / facts.num_snippets)
-            progress.update(min(done, left[name]))
-            left[name] -= min(done, left[name])
-            progress.set_postfix(snippets=num_snippets, failed=len(failed))
-    return failed, lost, num_snippets
+                    result['lost'][name] = facts.lost_frames
+    return result
 
 
-def _encoded(
-    chunks: Iterator[SnippetChunk], encoder: Callable[[Tensor], Tensor], batch_size: int
-) -> Iterator[tuple[str, VideoFacts, np.ndarray]]:
-    """Features of the chunks' snippets in order, computed in batches of one size."""
-    rows: list[tuple[str, VideoFacts, Tensor]] = []
-    for chunk in chunks:
-        assert chunk.inputs is not None and chunk.facts is not None
-        if rows and rows[0][2].shape != chunk.inputs.shape[1:]:
-            yield from _encode(rows, encoder, batch_size)  # uncropped videos differ in size
-            rows = []
-        rows += [(chunk.name, chunk.facts, snippet) for snippet in chunk.inputs]
-        while len(rows) >= batch_size:
-            yield from _encode(rows[:batch_size], encoder, batch_size)
-            rows = rows[batch_size:]
-    if rows:
-        yield from _encode(rows, encoder, batch_size)
+def _discard(writers: dict[str, FeatureWriter]) -> None:
+    for writer in writers.values():
+        writer.discard()
 
 
-def _encode(
-    rows: list[tuple[str, VideoFacts, Tensor]],
-    encoder: Callable[[Tensor], Tensor],
-    batch_size: int,
-) -> Iterator[tuple[str, VideoFacts, np.ndarray]]:
-    inputs = torch.stack([snippet for _, _, snippet in rows])
-    filler = inputs[-1:].expand(batch_size - len(rows), *inputs.shape[1:])
-    features = encoder(torch.cat([inputs, filler]))[: len(rows)].numpy()
-    begin = 0
-    for i, (name, facts, _) in enumerate(rows):
-        if i + 1 == len(rows) or rows[i + 1][0] != name:
-            yield name, facts, features[begin : i + 1]
-            begin = i + 1
+def _total(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The results of all processes together."""
+    total: dict[str, Any] = {
+        key: sum(result[key] for result in results) for key in ('written', 'kept', 'snippets')
+    }
+    for key in ('failed', 'lost'):
+        total[key] = {name: what for r in results for name, what in sorted(r[key].items())}
+    total['damaged'] = sorted(name for result in results for name in result['damaged'])
+    return total
 
 
-def _discard(files: dict[str, FeatureWriter]) -> None:
-    for file in files.values():
-        file.discard()
-
-
-def _bytes_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+def _report_damaged(folder: Path, names: list[str]) -> None:
+    if names:
+        log_in_main_process(
+            f'{folder}: {len(names)} features were lost, cut off or damaged, and are extracted '
+            f'again: {first_few([repr(name) for name in names])}'
+        )

@@ -20,7 +20,7 @@ def check_gtad(names: list[str], num_channels: int, timeline: SnippetTimeline) -
     """Refuse before anything is computed what G-TAD could not read.
 
     Raises:
-        ExportError: A video's name tells no subset, the channels are odd, or the stride is unknown.
+        ExportError: A video's name has no subset, the channels are odd, or the stride is unknown.
     """
     odd = [name for name in names if _subset(name) is None]
     if odd:

@@ -1,25 +1,40 @@
-"""What actions are looked for in: videos and feature files, and what is known of their time."""
+"""What actions are looked for in: videos, and files of their features."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmsola.datasets.extraction_times import ExtractionTimes
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.videos.video import list_videos
-from mmsola.datasets.videos.video_facts import read_facts
 from mmsola.files.suffixes import VIDEO_SUFFIXES
-from mmsola.structures.video_record import VideoRecord
+from mmsola.structures.labelled_segments import LabelledSegments
 
 
 class InferenceError(ValueError):
     """An input, or a config, that actions cannot be looked for with."""
+
+
+@dataclass(frozen=True)
+class InputVideo:
+    """One video, or file of features, that actions were looked for in."""
+
+    name: str
+    path: Path
+    duration_sec: float
+    truth: LabelledSegments | None  # None where nobody annotated it
+    annotated_classes: frozenset[str] = frozenset()  # of the whole annotation file
+
+    @property
+    def is_video(self) -> bool:
+        return is_video(self.path)
 
 
 class InputFiles:
@@ -34,9 +49,11 @@ class InputFiles:
     Attributes:
         paths: All of them.
         videos: Those that are videos.
+        stored: Those that are files of features.
 
     Raises:
         InferenceError: One is not there, two have one name, or there is none.
+        FeatureError: Features cannot be used.
     """
 
     def __init__(self, inputs: Iterable[str | Path], feature: Mapping[str, Any]) -> None:
@@ -45,29 +62,50 @@ class InputFiles:
         self._stores: dict[tuple[Path, str], FeatureStore] = {}
         self._stored: dict[Path, tuple[FeatureStore, str]] = {}
         files: list[Path] = []
-        for each in map(Path, inputs):
-            if not each.exists():
+        for path in map(Path, inputs):
+            if not path.exists():
                 raise InferenceError(
-                    f'{each}: no such file or folder; expected a video, a feature file, or a '
+                    f'{path}: no such file or folder; expected a video, a feature file, or a '
                     'folder of either.'
                 )
-            files += self._in_folder(each) if each.is_dir() else self._file(each)
+            files += self._in_folder(path) if path.is_dir() else self._file(path)
         if not files:
             raise InferenceError('there is nothing to look at: no input was named.')
         self.paths = by_name(files)
         self.videos = {name: path for name, path in self.paths.items() if is_video(path)}
+        self.stored = {name: path for name, path in self.paths.items() if not is_video(path)}
+        self._check_stored()
 
-    def features(self) -> Iterator[tuple[str, np.ndarray, dict]]:
-        """Name, features ``(T, C)``, and what their extraction knows of the video, of each file."""
-        by_store: dict[int, list[str]] = {}
-        for name in self.paths.keys() - self.videos.keys():
-            by_store.setdefault(id(self._stored[self.paths[name]][0]), []).append(name)
-        for names in by_store.values():
-            stored = [self._stored[self.paths[name]] for name in names]
-            stored[0][0].check([held for _, held in stored], progress=False)
-            for name, (store, held) in zip(names, stored):
-                array = store.read(held)
-                yield name, array, _facts(self.paths[name], len(array))
+    def num_snippets(self, name: str) -> int:
+        """T of a file of features."""
+        store, key = self._stored[self.paths[name]]
+        return store.shape(key)[0]
+
+    def read(self, name: str) -> np.ndarray:
+        """A file's features ``(T, C)``."""
+        store, key = self._stored[self.paths[name]]
+        return store.read(key)
+
+    def timeline(self, name: str, learned: SnippetTimeline) -> SnippetTimeline:
+        """Where the snippets of a file lie in time.
+
+        Args:
+            name: The file's.
+            learned: Where those that the localizer learned from lie; what it leaves open is read
+                from the folder of an extraction, as a data set does.
+
+        Raises:
+            TimelineError: The extraction contradicts it.
+        """
+        return ExtractionTimes(self._stored[self.paths[name]][0].root).timeline(learned)
+
+    def _check_stored(self) -> None:
+        keys: dict[FeatureStore, list[str]] = {}
+        for path in self.stored.values():
+            store, key = self._stored[path]
+            keys.setdefault(store, []).append(key)
+        for store, of_store in keys.items():
+            store.check(of_store, progress=False)
 
     def _in_folder(self, folder: Path) -> list[Path]:
         if any(is_video(path) for path in folder.rglob('*')):
@@ -94,54 +132,17 @@ class InputFiles:
 
 def by_name(paths: list[Path]) -> dict[str, Path]:
     """Files by the names that their results will have."""
-    named: dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for path in paths:
-        if named.get(path.stem, path) != path:
+        if found.get(path.stem, path) != path:
             raise InferenceError(
-                f'{path} and {named[path.stem]}: two inputs called {path.stem!r}, and so would be '
+                f'{path} and {found[path.stem]}: two inputs called {path.stem!r}, and so would be '
                 'their results; rename one, or look at them one by one.'
             )
-        named[path.stem] = path
-    return named
+        found[path.stem] = path
+    return found
 
 
 def is_video(path: Path) -> bool:
     """Whether a file is called like a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _facts(path: Path, num_snippets: int) -> dict:
-    file = path.with_suffix('.json')
-    facts = asdict(read_facts(file, InferenceError)) if file.is_file() else {}
-    if facts and facts['num_snippets'] != num_snippets:
-        raise InferenceError(
-            f'{path}: has {num_snippets} snippets, {file.name} beside it says '
-            f'{facts["num_snippets"]}\n  expected: features and facts of one extraction\n'
-            '  fix: extract this video again'
-        )
-    return {**facts, 'num_snippets': num_snippets}
-
-
-def annotation_entry(
-    path: Path,
-    facts: Mapping[str, Any],
-    record: VideoRecord | None,
-    fps: float | None,
-    timeline: SnippetTimeline,
-) -> dict[str, Any]:
-    """A video's entry in an annotation file: what is known of its time."""
-    fps = facts.get('fps') or fps or (record.fps if record else None) or timeline.fps
-    duration_sec = facts.get('duration_sec') or (record.duration_sec if record else None)
-    if fps is None and timeline.stride_frames is not None or duration_sec is None and fps is None:
-        raise InferenceError(
-            f'{path}: at how many frames a second its snippets were taken is not known; expected '
-            f'{path.stem}.json of mmsola extract beside it. Give fps, or an annotation '
-            'file with it.'
-        )
-    if duration_sec is None:
-        num_snippets = facts['num_snippets']
-        duration_sec = timeline.span_sec(num_snippets, VideoRecord(path.stem, fps=fps))[1]
-    entry: dict[str, Any] = {'duration': duration_sec, 'annotations': []}
-    if fps is not None:
-        entry |= {'fps': fps, 'frame': max(1, round(duration_sec * fps))}
-    return entry

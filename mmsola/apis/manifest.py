@@ -12,6 +12,8 @@ from mmsola.atomic import replacing
 from mmsola.files.file_names import leads_out
 from mmsola.files.json_file import read_json_object
 
+#: What :func:`mmsola.version.provenance` writes into a manifest: work may go on with other ones.
+PROVENANCE = ('commit', 'threads')
 _SHOWN = 120  # letters of a setting that a message shows
 
 

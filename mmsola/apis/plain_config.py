@@ -22,7 +22,7 @@ _REFUSED_KEYS = ('custom_imports', '_base_', 'pretrained', 'init_cfg', 'checkpoi
 
 
 class ConfigNotPlainError(ValueError):
-    """A config out of a data file that names code or files; says which key."""
+    """A config out of a data file that names code or files; the message has the key."""
 
 
 def check_plain(value: Any, where: str) -> None:

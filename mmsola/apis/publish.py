@@ -1,4 +1,4 @@
-"""A checkpoint to give away: weights alone, and a name that says which bytes they are."""
+"""A checkpoint to give away: weights alone, and their hash in its name."""
 
 from __future__ import annotations
 

@@ -11,10 +11,12 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor
 
+from mmsola.argument_checks import check_choice
 from mmsola.atomic import replacing
 from mmsola.models.checkpoint_file import CheckpointError, read_checkpoint, usable_weights
 from mmsola.models.localizers import OneStageLocalizer
 from mmsola.models.localizers.published_names import fitted, renamed
+from mmsola.version import provenance
 
 #: Where the toolboxes keep their weights: averaged ones, which are those they test, and the last.
 _GROUPS = {'average': 'state_dict_ema', 'last': 'state_dict'}
@@ -57,7 +59,7 @@ def convert_published(
     if class_names is not None:
         model.name_classes(class_names, 'the class names')
     found = fitted(renamed(_weights(path, weights)), dict(model.named_parameters()), str(path))
-    meta: dict[str, Any] = {'published': path.name}
+    meta: dict[str, Any] = {'published': path.name, **provenance()}
     if model.class_names is not None:
         meta['dataset_meta'] = {'classes': list(model.class_names)}
     buffers = dict(model.named_buffers())
@@ -69,8 +71,7 @@ def convert_published(
 
 def _weights(path: Path, which: str) -> dict[str, Tensor]:
     content = read_checkpoint(path)
-    if which not in _GROUPS:
-        raise ValueError(f'weights is {which!r}; expected one of {tuple(_GROUPS)}.')
+    check_choice('convert_published', 'weights', which, tuple(_GROUPS))
     if not isinstance(content, dict):
         raise CheckpointError(f'{path}: expected a checkpoint, found {type(content).__name__}.')
     group: Any = content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +12,16 @@ from mmsola.models.encoders import EncoderError, SnippetEncoder
 from mmsola.structures.labelled_segments import LabelledSegments
 
 
+class SnippetScores(NamedTuple):
+    """Class scores of the snippets of one video."""
+
+    centres_sec: np.ndarray  # (T,)
+    scores: np.ndarray  # (T, classes)
+    class_names: list[str]
+
+
 class ScoringEncoder:
-    """An encoder that puts the class scores of each snippet behind its features."""
+    """An encoder that appends the class scores of each snippet to its features."""
 
     def __init__(self, encoder: SnippetEncoder, class_names: list[str]) -> None:
         self.encoder = encoder

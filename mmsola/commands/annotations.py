@@ -10,7 +10,8 @@ the video was looked through and holds no action.
 import argparse
 
 from mmsola.datasets.annotations import AnnotationError
-from mmsola.datasets.tables.csv_annotations import annotate_from_csv, summary_lines
+from mmsola.datasets.tables.csv_annotations import annotate_from_csv
+from mmsola.datasets.tables.csv_summary import summary_lines
 from mmsola.datasets.videos.video import VideoError
 
 

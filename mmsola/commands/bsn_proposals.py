@@ -2,18 +2,21 @@
 
 A killed call goes on where it stopped when it is repeated. After a change of settings, add
 --overwrite.
+
+mmsola bsn-proposals mmsola::bsn/bsn_pgm_anet.py --mode train
 """
 
 import argparse
 import os
 
-from mmengine.config import Config, DictAction
-
 from mmsola.apis.bsn_proposals import ProposalError, ProposalGeneration, load_videos
+from mmsola.engine.config_file import add_cfg_options, read_config
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='config file, such as configs/bsn/bsn_pgm_anet.py')
     parser.add_argument(
         '--mode',
@@ -27,15 +30,13 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help="default: the config's pgm_features_thread, but at most one a CPU",
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     wanted = cfg[f'pgm_features_{args.mode}_cfg'].get('pgm_features_thread', 1)
     generation = ProposalGeneration.from_config(cfg, args.mode, args.overwrite)
     try:

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from mmaction.registry import DATASETS
 from mmaction.utils import register_all_modules
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from tqdm import tqdm
 
 from mmsola.datasets import SnippetFeatureDataset
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.features.feature_errors import FeatureError
-from mmsola.datasets.untrimmed_videos import named
+from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.evaluation.video_classifier import (
     LabelledVideo,
     VideoClassifier,
@@ -30,6 +30,7 @@ from mmsola.evaluation.video_classifier import (
     video_feature,
     write_class_scores,
 )
+from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names
 
 LOADERS = ('train_dataloader', 'test_dataloader')
@@ -47,17 +48,14 @@ def parse_args() -> argparse.Namespace:
         default=0.01,
         help='inverse strength of the regularization of the logistic regressions; default 0.01',
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='as in train.py'
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     register_all_modules()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     training, test = (read(args.config, cfg, loader) for loader in LOADERS)
     in_test = {video.name for video in test}
     matched = match_names({video.name: video for video in training}, in_test)
@@ -65,7 +63,7 @@ def main() -> None:
     if twice:
         raise AnnotationError(
             f'{args.config}: {len(twice)} videos are both learned from and scored: '
-            f'{named(twice)}. Give train_dataloader and test_dataloader different subsets.'
+            f'{first_few(twice)}. Give train_dataloader and test_dataloader different subsets.'
         )
     try:
         classifier = VideoClassifier(args.regularization_c).fit(training)
@@ -79,7 +77,7 @@ def main() -> None:
     write_class_scores(args.out, all_scores, test, [*classifier.classes, *unknown])
     print(f'{len(classifier.classes)} classes, learned from {count_annotated(training)}')
     if unknown:
-        print(f'never learned, so their scores are 0: {named(unknown)}')
+        print(f'never learned, so their scores are 0: {first_few(unknown)}')
     figures = classification_figures(scores, test, classifier.classes)
     if figures:
         print(

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 from mmaction.registry import MODELS
 from mmaction.utils import register_all_modules
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from tqdm import tqdm
 
 from mmsola.atomic import replacing
+from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.seed_runs import SeedRun, stop_trainings
 from mmsola.evaluation.paired import paired_difference
 from mmsola.visualization.differences import draw_differences
@@ -45,7 +46,7 @@ def parse_args() -> argparse.Namespace:
         help=f'figures of the validation; default those of {" ".join(USUAL_FIGURES)} that it has',
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare'))
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='settings for every config')
+    add_cfg_options(parser)
     parser.add_argument(
         '--options-for',
         nargs='+',
@@ -100,13 +101,8 @@ def main() -> None:
 
 def load(args: argparse.Namespace, name: str, path: str) -> Config:
     """The config of one name, with its settings laid over it."""
-    cfg = Config.fromfile(path)
-    options = [*args.cfg_options]
-    options += [option for who, *own in args.options_for if who == name for option in own]
-    if options:
-        parser = argparse.ArgumentParser()
-        parser.add_argument('--options', nargs='+', action=DictAction)
-        cfg.merge_from_dict(parser.parse_args(['--options', *options]).options)
+    own = [option for who, *options in args.options_for if who == name for option in options]
+    cfg = read_config(path, [*args.cfg_options, *own])
     if cfg.get('val_evaluator') is None:
         raise SystemExit(f'{path}: has no validation, so there is nothing to compare.')
     cfg.pop('work_dir', None)

@@ -10,10 +10,10 @@ Then: mmsola test configs/actionformer/actionformer_thumos14.py \
 import argparse
 
 from mmaction.utils import register_all_modules
-from mmengine.config import Config, DictAction
 
 from mmsola.apis.published_localizer import convert_published
 from mmsola.datasets.class_names import read_class_names
+from mmsola.engine.config_file import add_cfg_options, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,16 +30,14 @@ def parse_args() -> argparse.Namespace:
         help='the moving average that the authors test (default), or the last step',
     )
     parser.add_argument('--classes', help='text file with the classes in the order of its training')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     register_all_modules()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     names = None if args.classes is None else read_class_names(args.classes)
     count = convert_published(cfg, args.checkpoint, args.out, args.weights, names)
     print(f'written: {args.out}, {count:,} parameters')

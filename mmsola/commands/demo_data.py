@@ -1,4 +1,7 @@
-"""Generate a small data set of snippet features with annotations."""
+"""Generate a small data set of snippet features with annotations.
+
+mmsola demo-data data/demo
+"""
 
 import argparse
 
@@ -6,7 +9,9 @@ from mmsola.datasets.generated.demo_data import make_demo_data
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('root', help='folder to write, for example data/demo')
     parser.add_argument('--num-training', type=int, default=96, help='training videos')
     parser.add_argument('--num-validation', type=int, default=48, help='validation videos')

@@ -1,6 +1,9 @@
-"""Write SoLa features of a whole data set, as localization toolboxes read them.
+r"""Write SoLa features of a whole data set, as localization toolboxes read them.
 
 A killed export goes on where it stopped when the same command is run again.
+
+mmsola export mmsola::sola/sola_pretrain_demo.py work_dirs/sola_pretrain_demo/epoch_300.pth \
+    data/demo/sola_features --format npy
 """
 
 import argparse
@@ -8,7 +11,6 @@ import json
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
 
 from mmsola.apis.export import (
     DTYPES,
@@ -22,11 +24,14 @@ from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_times import SnippetTimeline
+from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.models.checkpoint_file import check_is_there
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='config of the pretraining')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('out', help='folder for npy and csv, file for hdf5')
@@ -52,15 +57,13 @@ def parse_args() -> argparse.Namespace:
         default='cuda' if torch.cuda.is_available() else 'cpu',
         help='default: %(default)s',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     checkpoint = check_is_there(args.checkpoint)
     neck = build_sola(cfg, checkpoint, args.prefix).to(args.device)
     if args.features is None:

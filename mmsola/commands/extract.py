@@ -18,11 +18,11 @@ from datetime import timedelta
 
 import torch
 from mmaction.utils import register_all_modules
-from mmengine.config import Config, DictAction
 
 from mmsola.apis.extraction import DTYPES, MANIFEST, extract_features
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.cpu_process_group import init_gloo
 from mmsola.models.checkpoint_file import the_one_file
 from mmsola.models.encoders import SnippetEncoder
@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='compute in half precision')
     parser.add_argument('--overwrite', action='store_true', help='begin anew')
     parser.add_argument('--device', help='default: the GPU of this process if there is one, or cpu')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     return parser.parse_args()
 
@@ -72,9 +72,7 @@ def main() -> None:
     if args.launcher != 'none':
         # processes meet at the beginning and at the end only, which may be days apart
         init_gloo(args.launcher, timedelta(days=30))
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     encoder = SnippetEncoder(
         cfg,
         args.checkpoint,

@@ -12,9 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
 from mmsola.apis.inference import LocalizationInferencer
+from mmsola.engine.config_file import add_cfg_options, read_config
 
 SHOWN = 3  # segments of each video on the screen
 
@@ -39,15 +38,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--top-k', type=int, default=10, help='segments that are drawn')
     parser.add_argument('--batch-size', type=int, default=1, help='videos localized at once')
     parser.add_argument('--device', help='default: a GPU if there is one')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     names = Path(args.classes).read_text('utf-8').splitlines() if args.classes else None
     inferencer = LocalizationInferencer(
         cfg,

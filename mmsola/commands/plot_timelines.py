@@ -16,7 +16,7 @@ from mmsola.datasets.annotations import load_annotations
 from mmsola.files.name_match import match_names
 from mmsola.structures.labelled_segments import LabelledSegments, annotated_segments
 from mmsola.structures.submission import read_submission
-from mmsola.visualization.methods_picture import draw_timelines, pick_videos
+from mmsola.visualization.methods_picture import draw_methods, pick_videos
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--subset', nargs='+', help='subsets of the annotation file')
     parser.add_argument('--videos', nargs='+', help='names of videos; default some of all')
     parser.add_argument('--num-videos', type=int, default=4)
-    parser.add_argument('--top-k', type=int, default=10, help='proposals of each method')
+    parser.add_argument('--top-k', type=int, default=10, help='best proposals of each method')
     parser.add_argument('--out', type=Path, default=Path('timelines.png'))
     return parser.parse_args()
 
@@ -46,7 +46,7 @@ def main() -> None:
             args.ann_file, subset=args.subset, on_bad_segment='keep'
         ).records
     }
-    # of all subsets and videos, so that a class has its colour in pictures of any
+    # of all subsets and videos, so that a class has one colour in pictures of any of them
     everything = load_annotations(args.ann_file, on_bad_segment='drop').records
     classes = {s.label for record in everything for s in record.segments or ()}
     for found in proposals.values():
@@ -54,13 +54,13 @@ def main() -> None:
     for method, found in proposals.items():
         matched = match_names(found, records)
         proposals[method] = {matched.get(name, name): rows for name, rows in found.items()}
-    known = [name for name in records if all(name in found for found in proposals.values())]
-    chosen = args.videos or pick_videos(known, args.num_videos)
+    in_all = [name for name in records if all(name in found for found in proposals.values())]
+    chosen = args.videos or pick_videos(in_all, args.num_videos)
     missing = [name for name in chosen if name not in records]
     if missing or not chosen:
         raise SystemExit(
-            f'{args.ann_file}: has no video {missing or "that all results know"}; its own are '
-            f'called like {list(records)[:3]}.'
+            f'{args.ann_file}: has no video {missing or "that all results contain"}; it has, for '
+            f'example, {list(records)[:3]}.'
         )
     videos, nothing = {}, LabelledSegments(np.zeros((0, 2)), [])
     for name in chosen:
@@ -71,7 +71,7 @@ def main() -> None:
         ]
         duration_sec = records[name].duration_sec or float(max(ends))
         videos[name] = (annotated_segments(records[name]) or nothing, duration_sec)
-    figure = draw_timelines(videos, proposals, args.top_k, classes)
+    figure = draw_methods(videos, proposals, args.top_k, classes)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(args.out) as partial:
         figure.savefig(partial, dpi=130, format='png')

@@ -1,10 +1,19 @@
-"""Draw the temporal self-similarity of one video's features, before and after SoLa."""
+r"""Draw the temporal self-similarity of one video's features, before and after SoLa.
+
+Features that ``mmsola export`` wrote are after SoLa already, and are drawn alone.
+
+mmsola plot-tsm data/demo/features/demo_0100.npy work_dirs/sola_pretrain_demo/epoch_300.pth \
+    --ann-file data/demo/annotations.json --stride-frames 8 --window-frames 16
+"""
 
 import argparse
 from pathlib import Path
 
 import torch
 
+from mmsola.apis.export import MANIFEST, ExportError
+from mmsola.apis.gtad_files import STREAMS, SUBSETS
+from mmsola.apis.manifest import read_manifest
 from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.snippet_times import SnippetTimeline
@@ -15,14 +24,16 @@ from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('features', type=Path, help='feature file of one video, or an HDF5 file')
     parser.add_argument('checkpoint', nargs='?', help='SoLa checkpoint; without it, before only')
     parser.add_argument('--out', type=Path, help='picture; default <video>_tsm.png')
     parser.add_argument('--video', help='entry of an HDF5 file; default its first')
     parser.add_argument('--layout', choices=['TC', 'CT'], default='TC', help='of the file')
     parser.add_argument('--entry', help='name of the array in an npz, pt or HDF5 group')
-    parser.add_argument('--prefix', help='where the module begins in the checkpoint')
+    parser.add_argument('--prefix', help='of the weights of SoLa in the checkpoint')
     parser.add_argument(
         '--dilations', type=int, nargs=2, default=(1, 1), help='of the module, when not 1 1'
     )
@@ -39,6 +50,20 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    manifest = export_manifest(args.features)
+    if manifest is not None and args.checkpoint:
+        sources = (read_manifest(manifest, ExportError) or {}).get('features')
+        such_as = (
+            f', such as those of {", ".join(map(str, sources))}'
+            if isinstance(sources, list)
+            else ''
+        )
+        raise ExportError(
+            f'{args.features}: belongs to an export of SoLa features ({manifest}), and '
+            f'{args.checkpoint} would be applied a second time\n  expected: features before '
+            f'SoLa{such_as}\n  fix: give a file of these, or leave '
+            'the checkpoint out to draw the exported features alone'
+        )
     if args.features.suffix in ('.h5', '.hdf5'):
         store = FeatureStore(args.features, layout=args.layout, entry=args.entry)
         video = args.video or store.names()[0]
@@ -48,11 +73,11 @@ def main() -> None:
         )
         video = args.features.stem
     feature = torch.from_numpy(store.read(video))
-    panels = {'untouched': feature}
+    panels = {'before SoLa' if manifest is None else 'after SoLa': feature}
     if args.checkpoint:
         neck = SoLa.from_checkpoint(args.checkpoint, args.prefix, args.dilations)
         with torch.inference_mode():
-            panels['SoLa'] = neck(feature.T[None])[0].T
+            panels['after SoLa'] = neck(feature.T[None])[0].T
 
     centres_sec, segments = None, []
     if args.ann_file:
@@ -67,11 +92,38 @@ def main() -> None:
         ]
     out = args.out or Path(f'{Path(video).name}_tsm.png')
     save_rgb(figure_to_rgb(draw_tsm(panels, video, centres_sec, segments)), out)
+    if manifest is not None:
+        print(f'{args.features}: drawn as features after SoLa, since {manifest} belongs to them.')
     print(f'{out} written.')
 
 
+def export_manifest(features: Path) -> Path | None:
+    """The manifest of the export of SoLa features that a file belongs to; None if to none.
+
+    Raises:
+        ExportError: A manifest near the file is damaged.
+    """
+    file = features.resolve()
+    of_file = file.with_name(f'{file.name}.{MANIFEST}')  # an HDF5 file of all videos
+    if of_file.exists():
+        return of_file
+    if file.name in {f'{stream}_{subset}.h5' for stream in STREAMS for subset in SUBSETS}:
+        of_gtad = file.parent / 'npy' / MANIFEST
+        if of_gtad.exists():
+            return of_gtad
+    for folder in file.parents:  # names of videos may hold folders
+        content = read_manifest(folder / MANIFEST, ExportError)
+        if content is None:
+            continue
+        videos = content.get('videos')
+        name = file.relative_to(folder).with_suffix('').as_posix()
+        if folder == file.parent or (isinstance(videos, list) and name in videos):
+            return folder / MANIFEST
+    return None
+
+
 def find_record(ann_file: str, video: str) -> VideoRecord:
-    """The annotation of one video, or an error that names what is there."""
+    """The annotation of one video; an error that names another one if it has none."""
     records = {r.name: r for r in load_annotations(ann_file, on_bad_segment='drop').records}
     name = NameLookup(records).find(video)
     if name is None:

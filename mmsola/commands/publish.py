@@ -7,10 +7,9 @@ mmsola publish work_dirs/sola_pretrain_hacs_i3d/best_probe_auc_epoch_140.pth \
 import argparse
 from importlib.metadata import version
 
-from mmengine.config import Config
-
-import mmsola
 from mmsola.apis.publish import publish_model
+from mmsola.engine.config_file import read_config
+from mmsola.version import provenance
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +25,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    meta = {'mmsola': mmsola.__version__, 'torch': version('torch')}
+    meta = {**provenance(), 'torch': version('torch')}
     if args.config is not None:
-        meta['cfg'] = Config.fromfile(args.config).pretty_text
+        meta['cfg'] = read_config(args.config).pretty_text
     print(f'written: {publish_model(args.checkpoint, args.out, args.sola_only, meta)}')

@@ -1,13 +1,23 @@
-"""Train what a config describes; the arguments are those of MMAction2's tools/train.py."""
+"""Train what a config describes; the arguments are those of MMAction2's tools/train.py.
+
+mmsola train mmsola::sola/sola_pretrain_demo.py --seed 0
+mmsola train my_config.py --resume --cfg-options train_dataloader.batch_size=8
+
+Several processes, one on each GPU; the same on CPUs without any:
+torchrun --nproc-per-node 4 -m mmsola train my_config.py --launcher pytorch
+"""
 
 import argparse
 
-from mmsola.engine.launch import add_run_arguments, build_runner, load_config
+from mmsola.apis.training import train
+from mmsola.engine.launch import add_run_arguments, load_config
 from mmsola.engine.mixed_precision import enable_amp
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--resume',
@@ -38,9 +48,6 @@ def main() -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         enable_amp(cfg)
-    if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise SystemExit(
@@ -49,11 +56,9 @@ def main() -> None:
             )
         cfg.auto_scale_lr.enable = True
     randomness = dict(cfg.get('randomness') or {'seed': None})
-    if args.seed is not None:
-        randomness['seed'] = args.seed
     if args.diff_rank_seed:
         randomness['diff_rank_seed'] = True
     if args.deterministic:
         randomness['deterministic'] = True
     cfg.randomness = randomness
-    build_runner(cfg).train()
+    train(cfg, seed=args.seed, resume=True if args.resume == 'auto' else args.resume or False)

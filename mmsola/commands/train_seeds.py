@@ -2,6 +2,8 @@
 
 Each seed trains in a folder of its own. Called again, finished seeds are kept and a killed one goes
 on from its newest checkpoint.
+
+mmsola train-seeds mmsola::sola/sola_pretrain_demo.py --seeds 0 1 2
 """
 
 import argparse
@@ -9,30 +11,28 @@ import csv
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
 from mmsola.atomic import replacing
+from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.seed_runs import SeedRun
 from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='config of the pretraining')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
     parser.add_argument('--work-dir', type=Path, help='default work_dirs/<config name>')
-    parser.add_argument('--cfg-options', nargs='+', help='settings to override, as in train.py')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        overrides = argparse.ArgumentParser()
-        overrides.add_argument('--cfg-options', nargs='+', action=DictAction)
-        cfg.merge_from_dict(overrides.parse_args(['--cfg-options', *args.cfg_options]).cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
     key = cfg.default_hooks.checkpoint.get('save_best')
     if not isinstance(key, str) or cfg.get('val_evaluator') is None:

@@ -1,4 +1,7 @@
-"""Generate untrimmed videos with annotations, and trimmed clips of the same classes."""
+"""Generate untrimmed videos with annotations, and trimmed clips of the same classes.
+
+mmsola video-world data/video_world
+"""
 
 import argparse
 
@@ -6,7 +9,9 @@ from mmsola.datasets.generated.video_world import make_video_world
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('root', help='folder to write, for example data/video_world')
     parser.add_argument('--num-training', type=int, default=60, help='untrimmed training videos')
     parser.add_argument(

@@ -103,7 +103,7 @@ def _segment(row: Any, field: str, index: int) -> tuple[Any, list[Any]]:
     if field == 'actions':
         return row[1:], [row[0]]
     raise LayoutFault(
-        f'{field} {index} is {row!r}: which of the three is the class is not said',
+        f'{field} {index} is {row!r}: which of the three is the class is not clear',
         'write {"segment": [start, end], "label": ...}, or call the field "actions" if the class '
         'stands first',
     )

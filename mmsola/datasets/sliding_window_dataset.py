@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mmaction.registry import DATASETS
 
+from mmsola.datasets.sliding_windows import SlidingWindows
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
-from mmsola.datasets.transforms.proposal_targets import segments_in_window
+from mmsola.datasets.transforms.window_segments import segments_in_window
 
 
 @DATASETS.register_module()
@@ -55,72 +56,30 @@ class SlidingWindowDataset(SnippetFeatureDataset):
         min_covered: float = 0.5,
         **kwargs,
     ) -> None:
-        if window < 1 or not 0 <= overlap < 1 or margin < 0:
-            raise ValueError(
-                f'{type(self).__name__}: expected window >= 1, 0 <= overlap < 1 and margin >= 0, '
-                f'got window={window}, overlap={overlap}, margin={margin}.'
-            )
-        self.window = window
-        self.overlap = overlap
-        self.margin = margin
+        self.windows = SlidingWindows(window, overlap, margin, min_covered)
         self.with_action_only = with_action_only
-        self.min_covered = min_covered
-        if not 0 <= min_covered <= 1:
-            raise ValueError(
-                f'{type(self).__name__}: expected 0 <= min_covered <= 1, got {min_covered}.'
-            )
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """The windows of every video."""
         videos = super().load_data_list()
-        windows = [self._window(video, start) for video in videos for start in self._starts(video)]
+        windows = [window for video in videos for window in self.windows.of(video)]
         if not self.with_action_only:
-            self._say(f'{len(videos)} videos are cut into {len(windows)} windows.')
+            self.log(f'{len(videos)} videos are cut into {len(windows)} windows.')
             return windows
         kept = [window for window in windows if self._holds_action(window)]
-        self._say(
+        self.log(
             f'{len(videos)} videos are cut into {len(windows)} windows; '
             f'{len(windows) - len(kept)} without a segment are left out.'
         )
         if not kept:
             raise ValueError(
-                f'{self.ann_file}: none of {len(windows)} windows of {self.window} snippets holds '
-                f'{self.min_covered:.0%} of a segment; set a greater window or a smaller '
-                'min_covered.'
+                f'{self.ann_file}: none of {len(windows)} windows of {self.windows.window} '
+                f'snippets holds {self.windows.min_covered:.0%} of a segment; set a greater window '
+                'or a smaller min_covered.'
             )
         return kept
 
-    def _starts(self, video: dict) -> list[int]:
-        last = max(video['num_snippets'] - self.window, 0)
-        step = max(1, round(self.window * (1 - self.overlap)))
-        starts = list(range(0, last, step))
-        return [*starts, last]
-
-    def _window(self, video: dict, start: int) -> dict:
-        if 'snippet_span_sec' not in video:
-            raise ValueError(
-                f'{video["video_name"]}: where its snippets lie in time is not known, so it cannot '
-                'be cut into windows; expected an annotation with fps, or timeline=dict(fps=...).'
-            )
-        first_sec, last_sec = video['snippet_span_sec']
-        stride_sec = (last_sec - first_sec) / video['num_snippets']
-        read_start = max(start - self.margin, 0)
-        read_stop = min(start + self.window + self.margin, video['num_snippets'])
-        return {
-            **video,
-            'min_covered': self.min_covered,
-            'read_snippets': (read_start, read_stop),
-            'snippet_span_sec': (
-                first_sec + read_start * stride_sec,
-                first_sec + read_stop * stride_sec,
-            ),
-            'window_sec': (
-                first_sec + start * stride_sec,
-                first_sec + (start + self.window) * stride_sec,
-            ),
-        }
-
     def _holds_action(self, window: dict) -> bool:
-        annotations = window.get('annotations', ())
-        return len(segments_in_window(annotations, window['window_sec'], self.min_covered)) > 0
+        annotations, window_sec = window.get('annotations', ()), window['window_sec']
+        return len(segments_in_window(annotations, window_sec, self.windows.min_covered)) > 0

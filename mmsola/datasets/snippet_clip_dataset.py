@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
-from mmengine.dist import get_dist_info
+from mmengine.dist import is_main_process
 from tqdm import tqdm
 
-from mmsola.datasets.class_names import class_choice
-from mmsola.datasets.labelled_records import learnable_records, with_classes
+from mmsola.argument_checks import check_choice
 from mmsola.datasets.snippet_times import SnippetTimeline
-from mmsola.datasets.untrimmed_videos import (
-    leave_out,
-    named,
-    read_records,
-    say,
-    video_info,
-)
+from mmsola.datasets.untrimmed_videos import UntrimmedVideoDataset
+from mmsola.datasets.video_entry import video_entry
 from mmsola.datasets.videos.snippet_clips import SnippetClips
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import VideoError
 from mmsola.datasets.videos.video_list import find_videos
+from mmsola.files.first_few import first_few
 from mmsola.structures.video_record import VideoRecord
 
 
 @DATASETS.register_module()
-class SnippetClipDataset(BaseActionDataset):
+class SnippetClipDataset(UntrimmedVideoDataset):
     """Untrimmed videos as the frames of their snippets, with the annotations of these.
 
     Entries are those of ``SnippetFeatureDataset`` on the features that ``extract_features.py``
@@ -41,9 +35,6 @@ class SnippetClipDataset(BaseActionDataset):
             ``stride_frames``.
         frame_pipeline: MMAction2's ``Resize`` and ``CenterCrop``, done to each frame once.
         pipeline: Transforms; the first is ``LoadSnippetClips``.
-        subset: Subsets of the annotation file to take; None takes all.
-        group_field: Field of the annotation that names what must not be in training and validation
-            at once.
         file_name: From a video's name in the annotation file to its file without suffix, such as
             ``'v_{name}'``.
         fps: Frames a second to bring videos to; None keeps their own.
@@ -51,10 +42,8 @@ class SnippetClipDataset(BaseActionDataset):
             once, as the frame pipeline leaves them. Otherwise they are decoded in every epoch.
         on_bad: What to do about videos that are missing or cannot be decoded: ``'stop'``, or
             ``'skip'``, which decodes each once to find out.
-        on_bad_segment: What to do about zero-length or reversed segments, ``'stop'`` or ``'drop'``.
-        classes: And the next two are those of ``SnippetFeatureDataset``.
-        class_agnostic: See there.
-        ignored_classes: See there.
+
+    All other arguments are those of :class:`UntrimmedVideoDataset`.
 
     Raises:
         VideoError: A video is bad and ``on_bad='stop'``, or none is left.
@@ -62,6 +51,7 @@ class SnippetClipDataset(BaseActionDataset):
     """
 
     METAINFO = {'dataset_type': 'snippet clips'}
+    DATA_KEY, DATA_NAME = 'video', 'the folder of the videos'
 
     def __init__(
         self,
@@ -70,45 +60,35 @@ class SnippetClipDataset(BaseActionDataset):
         sampling: dict,
         data_prefix: dict | None = None,
         frame_pipeline: Sequence[dict] = (),
-        subset: str | Sequence[str] | None = None,
-        group_field: str | None = None,
         file_name: str = '{name}',
         fps: float | None = None,
         cache: bool = False,
         on_bad: str = 'stop',
-        on_bad_segment: str = 'stop',
-        classes: Sequence[str] | str | None = None,
-        class_agnostic: bool = False,
-        ignored_classes: Sequence[str] = (),
         **kwargs,
     ) -> None:
-        for key, value, choices in (
-            ('on_bad', on_bad, ('stop', 'skip')),
-            ('on_bad_segment', on_bad_segment, ('stop', 'drop')),
-        ):
-            if value not in choices:
-                raise ValueError(
-                    f'{type(self).__name__}: {key} is one of {choices}, got {value!r}.'
-                )
+        check_choice(self, 'on_bad', on_bad, ('stop', 'skip'))
         self.sampling = SnippetSampling(**sampling)
         self.frame_pipeline = list(frame_pipeline)
-        self.subset = subset
-        self.group_field = group_field
         self.file_name = file_name
         self.fps = fps
         self.cache = cache
         self.on_bad = on_bad
-        self.on_bad_segment = on_bad_segment
-        self.class_choice, kwargs['metainfo'] = class_choice(
-            classes, class_agnostic, ignored_classes, kwargs.get('metainfo')
-        )
-        self._classes: tuple[str, ...] = ()
-        super().__init__(
-            ann_file,
-            pipeline=list(pipeline),
-            data_prefix=data_prefix if data_prefix is not None else {'video': ''},
-            **kwargs,
-        )
+        super().__init__(ann_file, pipeline, data_prefix, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Match annotations with videos, and list them; nothing is decoded."""
+        files = find_videos(self.ann_file, self.data_path, self.subset, self.file_name)
+        records = self.learnable(self.with_classes(self.annotated_records()))
+        self.clips = SnippetClips(files, self.sampling, self.frame_pipeline, self.fps, self.cache)
+        entries, failures = [], []
+        for record in records:
+            try:
+                entries.append(self._entry(record))
+            except VideoError as error:
+                failures.append(self._failure(error))
+        if failures:
+            self._skip(failures, len(records))
+        return entries
 
     def full_init(self) -> None:
         """List the videos; decode them to keep them, or to know that they can be."""
@@ -117,10 +97,10 @@ class SnippetClipDataset(BaseActionDataset):
         super().full_init()
         if not self.cache and self.on_bad == 'stop':
             return
-        names = [self.get_data_info(i)['video_name'] for i in range(len(self))]
+        names = self.video_names()
         good, failures = [], []
         for i, name in enumerate(
-            tqdm(names, 'Decoding', unit='video', leave=False, disable=get_dist_info()[0] != 0)
+            tqdm(names, 'Decoding', unit='video', leave=False, disable=not is_main_process())
         ):
             try:
                 self.clips.decode(name)
@@ -131,68 +111,25 @@ class SnippetClipDataset(BaseActionDataset):
                 if self.cache and len(good) == 1:
                     self.clips.check_memory(names)
         if failures:
-            self._say_skipped(failures, len(names))
+            self._skip(failures, len(names))
             self.get_subset_(good)
         if self.cache:
             num_bytes = sum(frames.nbytes for frames in self.clips.kept.values())
-            self._say(f'frames of {len(good)} videos are kept in {num_bytes / 1e6:.0f} MB.')
-
-    def load_data_list(self) -> list[dict]:
-        """Match annotations with videos, and list them; nothing is decoded."""
-        if 'video' not in self.data_prefix:
-            raise ValueError(
-                f'{type(self).__name__}: data_prefix=dict(video=...) names the folder of the '
-                f'videos, found {dict(self.data_prefix)}.'
-            )
-        files = find_videos(self.ann_file, self.data_prefix['video'], self.subset, self.file_name)
-        records = read_records(
-            self.ann_file,
-            self.subset,
-            self.group_field,
-            self.on_bad_segment,
-            self._metainfo,
-            self.test_mode,
-        )
-        records, self._classes = with_classes(
-            records,
-            self.class_choice,
-            self.pipeline.transforms,
-            self.ann_file,
-            self.data_root,
-            self._metainfo,
-        )
-        records = learnable_records(
-            records, self.pipeline.transforms, self.test_mode, self.ann_file
-        )
-        self.clips = SnippetClips(files, self.sampling, self.frame_pipeline, self.fps, self.cache)
-        infos, failures = [], []
-        for record in records:
-            try:
-                infos.append(self._data_info(record))
-            except VideoError as error:
-                failures.append(self._failure(error))
-        if failures:
-            self._say_skipped(failures, len(records))
-        return infos
+            self.log(f'frames of {len(good)} videos are kept in {num_bytes / 1e6:.0f} MB.')
 
     def get_data_info(self, idx: int) -> dict:
-        """The video's entry, with what reads its frames and the place of its piece."""
-        return {
-            **super().get_data_info(int(idx)),
-            'snippet_clips': self.clips,
-            'window_place': getattr(idx, 'place', None),
-        }
+        """The video's entry, with what reads its frames and which of its pieces to read."""
+        return {**super().get_data_info(idx), 'snippet_clips': self.clips}
 
-    def _data_info(self, record: VideoRecord) -> dict:
+    def _entry(self, record: VideoRecord) -> dict:
         timeline = SnippetTimeline(
             self.sampling.stride,
             self.sampling.window_frames,
             self.fps or record.fps or self.clips.fps_of(record.name),
         )
+        num_snippets = self.clips.num_snippets(record.name)
         return {
-            **video_info(
-                record, self.clips.num_snippets(record.name), timeline, classes=self._classes
-            ),
+            **video_entry(record, num_snippets, timeline, classes=self.classes),
             'filename': str(self.clips.videos[record.name]),
         }
 
@@ -202,15 +139,12 @@ class SnippetClipDataset(BaseActionDataset):
             raise error
         return str(error).splitlines()[0]
 
-    def _say_skipped(self, failures: list[str], num_videos: int) -> None:
-        found = f'{len(failures)} of {num_videos} videos cannot be decoded: {named(failures)}'
+    def _skip(self, failures: list[str], num_videos: int) -> None:
+        found = f'{len(failures)} of {num_videos} videos cannot be decoded: {first_few(failures)}'
         if len(failures) == num_videos:
             raise VideoError(
-                f'{self.data_prefix["video"]}: {found}\n  expected: videos with frames\n'
+                f'{self.data_path}: {found}\n  expected: videos with frames\n'
                 '  fix: correct data_prefix and file_name, or record or download them again'
             )
-        leave_out(self._metainfo, len(failures), 'videos that cannot be decoded')
-        self._say(f'{found}; skipped.')
-
-    def _say(self, message: str) -> None:
-        say(f'{self.ann_file}: {message}')
+        self.count_left_out(len(failures), 'videos that cannot be decoded')
+        self.log(f'{found}; skipped.')

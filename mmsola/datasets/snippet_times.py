@@ -10,7 +10,7 @@ from mmsola.structures.video_record import VideoRecord
 
 
 class TimelineError(ValueError):
-    """The time of a video's snippets cannot be told from what is known of it."""
+    """The time of a video's snippets cannot be computed from what is known of it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SnippetTimeline:
             record: The video's annotation, for its fps or duration where the timeline needs them.
 
         Raises:
-            TimelineError: Neither the timeline nor the record tells the fps (or, for resized
+            TimelineError: Neither the timeline nor the record has the fps (or, for resized
                 features, the duration).
         """
         stride_sec, window_sec, offset_sec = self._in_seconds(num_snippets, record)
@@ -81,7 +81,7 @@ class SnippetTimeline:
     def span_sec(self, num_snippets: int, record: VideoRecord | None = None) -> tuple[float, float]:
         """Start and end, in seconds, of the time that ``num_snippets`` snippets stand for.
 
-        Each snippet stands for one stride around its centre, so the span is ``T`` strides long.
+        Each snippet stands for the stride whose middle is its centre: the span is ``T`` strides.
         """
         stride_sec = self._in_seconds(num_snippets, record)[0]
         centres = self.centres_sec(num_snippets, record)

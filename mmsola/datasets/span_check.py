@@ -1,89 +1,21 @@
-"""Whether snippets and annotations tell of the same seconds: stride and fps are easily mistaken."""
+"""Whether snippets span the seconds that annotations have: stride and fps are easily mistaken."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmsola.datasets.snippet_times import SnippetTimeline, TimelineError
-from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, read_facts
-from mmsola.files.json_file import is_positive, read_json_object
+from mmsola.files.first_few import first_few
 from mmsola.structures.video_record import VideoRecord
 
-# Encoders drop frames at the end, and durations are rounded or tell of the sound as well.
+# Encoders drop frames at the end, and durations are rounded or include the sound.
 _SLACK_STRIDES, _SLACK_SHARE = 3, 0.01
 _ALIKE = 0.03  # factors so near to each other have one cause; a stride so near a whole one is it
-_NAMED = 3
-
-
-class ExtractionTimes:
-    """How an extraction of ours placed snippets in time, which its folder says.
-
-    Args:
-        folder: A folder of features.
-
-    Raises:
-        TimelineError: What it says is damaged.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.manifest = Path(folder) / EXTRACTION_MANIFEST
-        self.is_there = self.manifest.is_file()
-        if not self.is_there:
-            return
-        content = read_json_object(self.manifest, TimelineError, 'the facts of an extraction')
-        for key in ('stride_frames', 'snippet_frames', 'frame_interval'):
-            if not is_positive(content.get(key)):
-                raise TimelineError(
-                    f'{self.manifest}: {key} is {content.get(key)!r}\n  expected: a whole number '
-                    'above 0\n  fix: extract the features again'
-                )
-        self.stride_frames = content['stride_frames']
-        self.window_frames = content['snippet_frames'] * content['frame_interval']
-
-    def timeline(self, given: SnippetTimeline) -> SnippetTimeline:
-        """The data set's timeline, with what it leaves open taken from the extraction.
-
-        Raises:
-            TimelineError: They contradict each other.
-        """
-        if not self.is_there:
-            return given
-        known = (self.stride_frames, self.window_frames)
-        found = (given.stride_frames, given.window_frames)
-        if found[0] is None or found == (self.stride_frames, None):
-            return replace(
-                given, stride_frames=self.stride_frames, window_frames=self.window_frames
-            )
-        if found != known:
-            raise TimelineError(
-                f'{self.manifest}: the features were extracted with stride_frames={known[0]} and a '
-                f'window of {known[1]} frames\n  found: timeline=dict(stride_frames={found[0]}, '
-                f'window_frames={found[1]})\n  fix: leave stride_frames and window_frames out of '
-                'timeline'
-            )
-        return given
-
-    def record(self, record: VideoRecord, feature_path: str, given: SnippetTimeline) -> VideoRecord:
-        """The record, with the fps of the frames that the snippets were made of.
-
-        Raises:
-            TimelineError: The timeline has another fps, or the facts of the video are damaged.
-        """
-        file = Path(feature_path).with_suffix('.json')
-        if not self.is_there or not file.is_file():
-            return record
-        facts = read_facts(file, TimelineError)
-        if given.fps is not None and abs(given.fps - facts.fps) > _SLACK_SHARE * facts.fps:
-            raise TimelineError(
-                f'{file}: the features were extracted at {facts.fps:g} frames a second\n  found: '
-                f'timeline=dict(fps={given.fps:g})\n  fix: leave fps out of timeline'
-            )
-        return replace(record, fps=facts.fps)
+_SHOWN = 3  # videos in a message
 
 
 def check_timelines(
@@ -92,7 +24,7 @@ def check_timelines(
     timeline: SnippetTimeline,
     on_bad_timeline: str = 'stop',
 ) -> None:
-    """Compare the time that snippets span with the durations that annotations tell.
+    """Compare the time that snippets span with the durations in the annotations.
 
     Snippets that span more than their video are wrong. Those of a few videos that end early may be
     right, and are counted; those of most videos are wrong.
@@ -133,17 +65,17 @@ def check_timelines(
         message = _message(where, wrong, num_timed, timeline)
         if on_bad_timeline == 'stop':
             raise TimelineError(message)
-        print_log(message, 'current', 30)
+        print_log(message, 'current', logging.WARNING)
     if early:
-        names = ', '.join(
+        names = [
             f'{record.name} ({end_sec:.1f} of {record.duration_sec:.1f} s)'
-            for record, end_sec, _ in early[:_NAMED]
-        )
+            for record, end_sec, _ in early
+        ]
         print_log(
             f'{where}: the features of {len(early)} of {num_timed} videos end before their video: '
-            f'{names}{", ..." if len(early) > _NAMED else ""}',
+            f'{first_few(names, _SHOWN)}',
             'current',
-            30,
+            logging.WARNING,
         )
 
 
@@ -155,11 +87,11 @@ def _message(
 ) -> str:
     factors = np.array([factor for *_, factor in wrong])
     factor = float(np.median(factors))
-    examples = ', '.join(
+    examples = [
         f'{record.name} ({end_sec:.1f} s of snippets in {record.duration_sec:.1f} s, fps='
         f'{timeline.fps or record.fps:g})'
-        for record, end_sec, _ in wrong[:_NAMED]
-    )
+        for record, end_sec, _ in wrong
+    ]
     fix = 'look at these videos'
     assert timeline.stride_frames is not None
     if (np.abs(factors / factor - 1) < 5 * _ALIKE).mean() > 0.5:
@@ -171,7 +103,7 @@ def _message(
     return (
         f'{where}: the snippets of {len(wrong)} of {num_timed} videos do not fit the duration: '
         f'they span {factor:.2f} times as long; stride_frames={timeline.stride_frames:g}: '
-        f'{examples}{", ..." if len(wrong) > _NAMED else ""}\n'
+        f'{first_few(examples, _SHOWN)}\n'
         '  expected: snippets that end with their video, give or take a few strides\n'
         f"  fix: {fix}; or go on with on_bad_timeline='warn'"
     )

@@ -1,125 +1,185 @@
-"""What data sets of untrimmed videos tell of each, whatever they read of them."""
+"""The base of data sets of untrimmed videos, whatever they read of each."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Sequence
 
-from mmengine.dist import get_dist_info
-from mmengine.logging import print_log
+from mmaction.datasets.base import BaseActionDataset
 
-from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.class_names import number_annotations
-from mmsola.datasets.snippet_times import SnippetTimeline, TimelineError
+from mmsola.argument_checks import check_choice
+from mmsola.datasets.annotations import AnnotationError, load_annotations
+from mmsola.datasets.class_choice import class_choice
+from mmsola.datasets.transforms.grid_segments import GenerateGridSegments
+from mmsola.datasets.transforms.window_segments import GenerateSnippetLabels
+from mmsola.files.first_few import first_few
+from mmsola.main_process_log import log_in_main_process
 from mmsola.structures.video_record import VideoRecord
 
-NAMED = 5  # videos that a message names before it only counts
 
+class UntrimmedVideoDataset(BaseActionDataset):
+    """Untrimmed videos with annotated segments and classes.
 
-def read_records(
-    ann_file: str,
-    subset: str | Sequence[str] | None = None,
-    group_field: str | None = None,
-    on_bad_segment: str = 'stop',
-    metainfo: dict | None = None,
-    test_mode: bool = False,
-) -> list[VideoRecord]:
-    """Records of an annotation file; what was changed in it is said once.
+    A data set of this kind derives ``load_data_list``: it asks for :meth:`annotated_records`, drops
+    those that it has no data of, and asks which of the rest are :meth:`learnable`.
 
     Args:
-        ann_file: And the next three are those of ``load_annotations``.
-        metainfo: Of the data set, for :func:`leave_out`.
-        test_mode: The videos are to be predicted, which needs no segments.
+        ann_file: Annotation file.
+        pipeline: Transforms.
+        data_prefix: ``{DATA_KEY: path}``.
+        subset: Subsets of the annotation file to take; None takes all.
+        group_field: Field of the annotation that names what must not be in training and validation
+            at once, for example ``subject``.
+        on_bad_segment: What to do about zero-length or reversed segments, ``'stop'`` or ``'drop'``.
+        classes: Names of the classes in order, a list or a text file with one a line (in
+            ``data_root``, unless its path is absolute); every annotated label must be among them.
+            None takes the sorted labels of the annotations. They are ``metainfo['classes']``.
+        class_agnostic: All segments are of the one class ``'action'``, and keep their labels.
+        ignored_classes: Labels whose segments are left out.
 
-    Raises:
-        AnnotationError: As ``load_annotations``.
+    Where classes are asked for, by these arguments or by ``GenerateGridSegments`` in the pipeline,
+    each annotation has its ``class_index``. How much is left out of the annotations is
+    ``metainfo['left_out']``, for evaluators.
     """
-    annotations = load_annotations(
-        ann_file, subset, group_field, on_bad_segment, may_be_empty=test_mode
-    )
-    faults = ', '.join(f'{count} {fault}' for fault, count in annotations.faults.items())
-    for lines, what, changed in (
-        (
-            annotations.clipped,
-            'segments end after their video and are clipped',
-            'ends of segments after their video',
-        ),
-        (annotations.dropped, f'segments are dropped ({faults})', 'bad segments'),
-    ):
-        if lines:
-            if metainfo is not None:
-                leave_out(metainfo, len(lines), changed)
-            say(f'{ann_file}: {len(lines)} {what}: {named(lines)}')
-    return list(annotations.records)
 
+    DATA_KEY = ''  # of data_prefix: where the data of the videos lie
+    DATA_NAME = ''  # what lies there, for messages
 
-def video_info(
-    record: VideoRecord,
-    num_snippets: int,
-    timeline: SnippetTimeline,
-    role: str | None = None,
-    classes: Sequence[str] = (),
-) -> dict:
-    """A video's entry in a data set, what pipelines and localizers read of it.
+    def __init__(
+        self,
+        ann_file: str,
+        pipeline: Sequence[dict | Callable],
+        data_prefix: dict | None = None,
+        subset: str | Sequence[str] | None = None,
+        group_field: str | None = None,
+        on_bad_segment: str = 'stop',
+        classes: Sequence[str] | str | None = None,
+        class_agnostic: bool = False,
+        ignored_classes: Sequence[str] = (),
+        **kwargs,
+    ) -> None:
+        check_choice(self, 'on_bad_segment', on_bad_segment, ('stop', 'drop'))
+        self.subset = subset
+        self.group_field = group_field
+        self.on_bad_segment = on_bad_segment
+        self.class_choice, kwargs['metainfo'] = class_choice(
+            classes, class_agnostic, ignored_classes, kwargs.get('metainfo')
+        )
+        self.classes: tuple[str, ...] = ()
+        super().__init__(
+            ann_file,
+            pipeline=list(pipeline),
+            data_prefix=data_prefix if data_prefix is not None else {self.DATA_KEY: ''},
+            **kwargs,
+        )
 
-    Keys: ``video_name``, ``num_snippets``, ``record``, ``role``, ``group``, ``window_strides`` (of
-    one snippet); ``annotations`` if it was annotated, each with its ``class_index`` if there are
-    ``classes``; ``snippet_centres_sec`` ``(T,)``, ``snippet_span_sec`` and ``covered_sec`` if its
-    timeline is known; ``duration_second``, ``duration_frame`` and ``feature_frame`` if its duration
-    is.
+    @property
+    def data_path(self) -> str:
+        """Where the data of the videos lie.
 
-    Raises:
-        TimelineError: With a ``role``, where the snippets lie in time is not known.
-    """
-    info: dict = {
-        'video_name': record.name,
-        'num_snippets': num_snippets,
-        'record': record,
-        'role': role,
-        'group': record.group,
-        'window_strides': timeline.window_strides,
-    }
-    if record.segments is not None:
-        info['annotations'] = [
-            {'segment': [segment.start_sec, segment.end_sec], 'label': segment.label}
-            for segment in record.segments
-        ]
-        if classes:
-            number_annotations(info['annotations'], classes)
-    # only a probe needs times: where there is none, a data set without fps is no error
-    with nullcontext() if role else suppress(TimelineError):
-        info['snippet_centres_sec'] = timeline.centres_sec(num_snippets, record)
-        span_sec = info['snippet_span_sec'] = timeline.span_sec(num_snippets, record)
-        # resized features share what they cover; native ones lie somewhere in their video
-        is_resized = timeline.stride_frames is None
-        info['covered_sec'] = span_sec if is_resized else (0.0, record.duration_sec or span_sec[1])
-    if record.duration_sec is not None:
-        # MMAction2 relates these two; where frames are not known, their ratio of 1 still is
-        frames = record.num_frames or math.ceil(record.duration_sec * (record.fps or 1))
-        info['duration_second'] = record.duration_sec
-        info['duration_frame'] = frames
-        info['feature_frame'] = record.feature_frames or frames
-    return info
+        Raises:
+            ValueError: ``data_prefix`` has another key.
+        """
+        if self.DATA_KEY not in self.data_prefix:
+            raise ValueError(
+                f'{type(self).__name__}: data_prefix=dict({self.DATA_KEY}=...) names '
+                f'{self.DATA_NAME}, found {dict(self.data_prefix)}.'
+            )
+        return self.data_prefix[self.DATA_KEY]
 
+    @property
+    def source(self) -> str:
+        """What lists the videos, for messages: the annotation file, or without one the data."""
+        return self.ann_file or self.data_path
 
-def leave_out(metainfo: dict, count: int, what: str) -> None:
-    """Keep how much of the annotations a data set leaves out, for evaluators to say.
+    def video_names(self) -> list[str]:
+        """The video of each entry, in their order."""
+        return [self.get_data_info(i)['video_name'] for i in range(len(self))]
 
-    MMEngine hands a data set's ``metainfo`` to them.
-    """
-    if count:
-        metainfo.setdefault('left_out', {})[what] = count
+    def get_data_info(self, idx: int) -> dict:
+        """The video's entry, with which of its windows to read."""
+        return {
+            **super().get_data_info(int(idx)),
+            'window_fraction': getattr(idx, 'window_fraction', None),
+        }
 
+    def annotated_records(self) -> list[VideoRecord]:
+        """Records of the annotation file; what was changed in it is logged.
 
-def say(message: str, level: int = logging.INFO) -> None:
-    """Log a line, once in a distributed job."""
-    if get_dist_info()[0] == 0:
-        print_log(message, 'current', level)
+        Raises:
+            AnnotationError: As ``load_annotations``.
+        """
+        annotations = load_annotations(
+            self.ann_file,
+            self.subset,
+            self.group_field,
+            self.on_bad_segment,
+            may_be_empty=self.test_mode,
+        )
+        clipped, dropped = annotations.clipped, annotations.dropped
+        faults = ', '.join(f'{count} {fault}' for fault, count in annotations.faults.items())
+        if clipped:
+            self.count_left_out(len(clipped), 'ends of segments after their video')
+            self.log(
+                f'{len(clipped)} segments end after their video and are clipped: '
+                f'{first_few(clipped)}'
+            )
+        if dropped:
+            self.count_left_out(len(dropped), 'bad segments')
+            self.log(f'{len(dropped)} segments are dropped ({faults}): {first_few(dropped)}')
+        return list(annotations.records)
 
+    def with_classes(self, records: Sequence[VideoRecord]) -> list[VideoRecord]:
+        """The records without ignored classes; sets ``classes``, which go to ``metainfo``.
 
-def named(items: Sequence[str]) -> str:
-    """The first few of many."""
-    more = f', ... ({len(items)} in all)' if len(items) > NAMED else ''
-    return ', '.join(items[:NAMED]) + more
+        There are none where neither an argument nor ``GenerateGridSegments`` asks for them.
+
+        Raises:
+            AnnotationError: As ``ClassChoice.names``.
+        """
+        choice = self.class_choice
+        kept, num_ignored = choice.without_ignored(records)
+        if num_ignored:
+            self.count_left_out(num_ignored, 'segments of ignored classes')
+            ignored = ', '.join(map(repr, choice.ignored))
+            self.log(f'{num_ignored} segments of {ignored} are left out.')
+        if choice.is_made or self.has_transform(GenerateGridSegments):
+            self.classes = choice.names(kept, self.source, self.data_root)
+        if self.classes:
+            self._metainfo.update(classes=self.classes, classes_given=choice.given is not None)
+        return kept
+
+    def learnable(self, records: list[VideoRecord]) -> list[VideoRecord]:
+        """The annotated ones, if the pipeline makes labels to train on; all with ``test_mode``.
+
+        Raises:
+            AnnotationError: None is annotated.
+        """
+        unlabelled = [record.name for record in records if record.segments is None]
+        makes_labels = self.has_transform(GenerateSnippetLabels, GenerateGridSegments)
+        if not unlabelled or self.test_mode or not makes_labels:
+            return records
+        if len(unlabelled) == len(records):
+            raise AnnotationError(
+                f'{self.source}: none of {len(unlabelled)} videos is annotated, and the pipeline '
+                'makes labels\n  expected: annotations to learn from\n  fix: choose another '
+                'ann_file or subset, or set test_mode=True to predict for these videos'
+            )
+        self.log(
+            f'{len(unlabelled)} of {len(records)} videos are not annotated and left out, since the '
+            f'pipeline makes labels: {first_few(unlabelled)}. To predict for them set '
+            'test_mode=True.'
+        )
+        return [record for record in records if record.segments is not None]
+
+    def has_transform(self, *kinds: type) -> bool:
+        """Whether a step of the pipeline is of one of these classes."""
+        return any(isinstance(step, kinds) for step in self.pipeline.transforms)
+
+    def count_left_out(self, count: int, reason: str) -> None:
+        """Keep how much of the annotations is left out; MMEngine hands it to evaluators."""
+        if count:
+            self._metainfo.setdefault('left_out', {})[reason] = count
+
+    def log(self, message: str) -> None:
+        """Log a line about these videos, once in a distributed job."""
+        log_in_main_process(f'{self.source}: {message}')

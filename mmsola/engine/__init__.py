@@ -5,6 +5,7 @@ from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.gate_warmup_hook import GateWarmupHook
 from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
 from mmsola.engine.mixed_precision import BFloat16OptimWrapper
+from mmsola.engine.provenance_hook import ProvenanceHook
 from mmsola.engine.sync_buffers_hook import SyncBuffersHook
 from mmsola.engine.tsm_hook import TSMVisualizationHook
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook, ValidateFirstHook
@@ -17,6 +18,7 @@ __all__ = [
     'ExactResumeHook',
     'GateWarmupHook',
     'LearnableSegmentsHook',
+    'ProvenanceHook',
     'SyncBuffersHook',
     'TSMVisualizationHook',
     'ValidateAtResumeHook',

@@ -11,8 +11,8 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
 from mmsola.datasets.class_names import nearest_names
-from mmsola.datasets.untrimmed_videos import named
 from mmsola.engine.unwrap import one_stage_localizer
+from mmsola.files.first_few import first_few
 from mmsola.models.heads.point_head import PointHead
 from mmsola.models.localizers import OneStageLocalizer
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
@@ -119,8 +119,8 @@ def _silence_unused(model: OneStageLocalizer, dataset: Any) -> None:
     model.head.silence(unused)
     print_log(
         f'{len(unused)} of {len(names)} classes have no segment in training: '
-        f'{named([names[i] for i in unused])}. In a model without trained weights they begin with '
-        'a probability of 1e-6.',
+        f'{first_few(names[i] for i in unused)}. In a model without trained weights they begin '
+        'with a probability of 1e-6.',
         'current',
     )
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from mmaction.registry import RUNNERS
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -16,10 +16,12 @@ from torch import nn
 from mmsola.atomic import remove_partials
 from mmsola.engine.checkpoint_fits_hook import CheckpointFitsHook
 from mmsola.engine.class_names_hook import ClassNamesHook
+from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.cpu_process_group import init_cpu_process_group
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
 from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
+from mmsola.engine.provenance_hook import ProvenanceHook
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
 from mmsola.models import SoLa
@@ -37,6 +39,7 @@ _HOOKS = (
     ClassNamesHook,
     ExactResumeHook,
     LearnableSegmentsHook,
+    ProvenanceHook,
     ValidateAtResumeHook,
 )
 
@@ -46,12 +49,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir', help='folder for logs and results; default work_dirs/<config name>'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings to override: key=value, lists as key="[a,b]" or key=a,b, no white space',
-    )
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun sets LOCAL_RANK; older launchers hand it over as an argument
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -63,15 +61,18 @@ def load_config(args: argparse.Namespace) -> Config:
     The work directory is, in falling order: the argument, the config's, the config file's name.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    set_work_dir(cfg, args.work_dir)
     return cfg
+
+
+def set_work_dir(cfg: Config, work_dir: str | Path | None) -> None:
+    """This one, else the config's, else one of the config file's name."""
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename or 'config').stem)
 
 
 def build_runner(cfg: Config) -> Runner:

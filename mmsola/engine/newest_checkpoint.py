@@ -52,8 +52,8 @@ def _newest_first(work_dir: Path) -> Iterator[Path]:
         # a relative path may have been meant from another working directory
         here = next((p for p in (last, work_dir / last.name) if text and p.is_file()), None)
         if here is None:
-            named = f'names {text!r}, which is not there' if text else 'is empty'
-            print_log(f'{pointer}: {named}.', 'current', logging.WARNING)
+            content = f'names {text!r}, which is not there' if text else 'is empty'
+            print_log(f'{pointer}: {content}.', 'current', logging.WARNING)
         elif here.resolve() not in {path.resolve() for path in found}:
             found.add(here)
     return iter(sorted(found, key=_age, reverse=True))

@@ -16,9 +16,9 @@ from mmsola.engine.unwrap import unwrapped_model
 
 @HOOKS.register_module()
 class TSMVisualizationHook(Hook):
-    """After each validation, draw videos before and after SoLa with their segments.
+    """After each validation, draw videos before and after SoLa on one colour scale.
 
-    The newest picture of each video lies in ``work_dir/tsm``; every one goes to the visualizer's
+    The newest picture of each video is in ``work_dir/tsm``; every one goes to the visualizer's
     backends (TensorBoard, for example) as ``tsm_<video>`` at the epoch it belongs to.
 
     Args:
@@ -37,15 +37,15 @@ class TSMVisualizationHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw, except before the first step, when both sides are the same."""
         if runner.iter > 0:
-            self._draw(runner, runner.val_dataloader.dataset, f'SoLa, epoch {runner.epoch}')
+            self._draw(runner, runner.val_dataloader.dataset, f'after SoLa, epoch {runner.epoch}')
 
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw what a checkpoint makes of the test videos."""
-        self._draw(runner, runner.test_dataloader.dataset, 'SoLa')
+        self._draw(runner, runner.test_dataloader.dataset, 'after SoLa')
 
     @master_only
     def _draw(self, runner: Runner, dataset, after_title: str) -> None:
-        # here, since matplotlib takes a second that most runs need not spend
+        # imported here: matplotlib costs a second that most runs need not spend
         from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
 
         model = unwrapped_model(runner)
@@ -58,7 +58,7 @@ class TSMVisualizationHook(Hook):
                 )
                 after = model(**batch, mode='tensor')[0].T
             figure = draw_tsm(
-                {'untouched': batch['inputs'][0].T, after_title: after},
+                {'before SoLa': batch['inputs'][0].T, after_title: after},
                 title=sample.video_name,
                 centres_sec=sample.get('snippet_centres_sec'),
                 segments=sample.get('annotations', ()),

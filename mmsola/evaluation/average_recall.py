@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.structures.temporal_iou import ROUNDING, temporal_iou
 
 ACTIVITYNET_GRID = tuple(np.linspace(0.5, 0.95, 10).round(2))
@@ -49,6 +51,23 @@ class AverageRecall:
         return 100 * float(area / self.average_numbers[-1])
 
 
+def distinct_proposals(found: LabelledSegments) -> np.ndarray:
+    """Proposals ``(N, 3)`` of start, end, score; one with several classes counts once, its best."""
+    assert found.scores is not None
+    rows = np.concatenate([found.segments, found.scores[:, None]], axis=1)
+    if len(set(found.labels)) < 2:
+        return rows
+    seen: Counter[tuple] = Counter()
+    best: dict[tuple, int] = {}
+    for i, (start, end, score) in enumerate(rows.tolist()):
+        # the second time of one class it is another proposal
+        key = (start, end, seen[start, end, found.labels[i]])
+        seen[start, end, found.labels[i]] += 1
+        if key not in best or score > rows[best[key], 2]:
+            best[key] = i
+    return rows[list(best.values())]
+
+
 def average_recall(
     ground_truth: Mapping[str, np.ndarray],
     proposals: Mapping[str, np.ndarray],
@@ -59,14 +78,14 @@ def average_recall(
 
     For each AN, every video gives the same share of its proposals, so that AN are given on average.
 
-    MMAction2's ``average_recall_at_avg_proposals`` differs from this in four places: it takes 28
+    MMAction2's ``average_recall_at_avg_proposals`` differs from this in four ways: it counts 28
     proposals of 100 for AN = 29 (100 * 0.29 is a hair below 29); it compares in single precision,
     where 0.7 is below 0.7; it stops at a video without proposals or without segments, or with no
     proposals at all; and its order of equal scores is that of an unstable sort.
 
     Args:
         ground_truth: Segments ``(N, 2)`` of each video. One without any is not part of this task.
-        proposals: ``(M, 3)`` of start, end, score of each video; one that is not there has none.
+        proposals: ``(M, 3)`` of start, end, score of each video; a video that is missing has none.
         tiou_thresholds: A segment is found by a proposal of at least this tIoU.
         max_avg_proposals: The greatest AN.
 
@@ -93,9 +112,9 @@ def average_recall(
         met = []
         for so_far in best:
             given = so_far.shape[1]
-            taken = np.minimum((given * share + ROUNDING).astype(int), given)
+            counted = np.minimum((given * share + ROUNDING).astype(int), given)
             none = np.zeros((len(so_far), 1))  # what no proposal meets
-            met.append(np.concatenate([none, so_far], axis=1)[:, taken])
+            met.append(np.concatenate([none, so_far], axis=1)[:, counted])
         overlap = np.concatenate(met)  # (segments, numbers)
         return np.stack([(overlap >= tiou - ROUNDING).mean(axis=0) for tiou in tiou_thresholds])
 

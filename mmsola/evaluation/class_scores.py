@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from mmsola.datasets.known_sets import see_page
+from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json_object
 from mmsola.files.name_match import NameLookup
 
@@ -21,7 +23,7 @@ class ClassScores:
 
     Four layouts of ``results`` in a json file: CUHK's, ``{video: [scores]}`` beside ``class``, the
     names in the same order; TCANet's for HACS, ``{video: [[logits]]}`` beside them, of which the
-    softmax is taken; ``{video: {name: score}}``; and ``{video: [{label, score}, ...]}``. Videos
+    softmax counts; ``{video: {name: score}}``; and ``{video: [{label, score}, ...]}``. Videos
     are found with and without ActivityNet's ``v_`` or a suffix.
 
     Args:
@@ -36,7 +38,7 @@ class ClassScores:
         if not Path(file).is_file():
             raise ClassScoreError(
                 f'{file}: no such file of class scores; set class_scores=dict(file=...) to one, '
-                'or leave class_scores out.'
+                f'or leave class_scores out{see_page(file) or "."}'
             )
         try:
             content = read_json_object(file, ClassScoreError, 'class scores of videos')
@@ -79,9 +81,10 @@ class ClassScores:
         unknown = sorted(set(classes) - self.classes)
         if unknown:
             raise ClassScoreError(
-                f'{self.file}: no scores of the annotated classes {unknown[:5]} ({len(unknown)} in '
-                f'all); it has {len(self.classes)}, such as {sorted(self.classes)[:3]}. Take the '
-                'scores of the same label set.'
+                f'{self.file}: no scores of the annotated classes '
+                f'[{first_few(map(repr, unknown))}]; it has {len(self.classes)}, such as '
+                f'[{first_few(map(repr, sorted(self.classes)), 3)}]. Use the scores of the same '
+                'label set.'
             )
         videos = list(videos)
         missing = [video for video in videos if video not in self]

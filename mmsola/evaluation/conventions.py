@@ -14,7 +14,7 @@ from mmsola.structures.labelled_segments import LabelledSegments
 
 _TWICE_SEC = 1e-3  # segments of one label whose ends differ by no more are one, in both toolboxes
 
-# What is too short to count, by its length in seconds; None counts all, twice what stands twice.
+# What is too short to count, by its length in seconds; None counts all, repeated ones as well.
 _TOO_SHORT: dict[str, Callable[[float], bool] | None] = {
     'activitynet': None,
     'opentad': lambda length_sec: length_sec <= 0,
@@ -24,15 +24,15 @@ CONVENTIONS = tuple(_TOO_SHORT)
 
 
 class ConventionError(ValueError):
-    """A convention, or a list of blocked videos, that is none."""
+    """An unknown convention, or a list of blocked videos that cannot be read."""
 
 
 class Convention:
     """What an evaluation counts of annotations and results.
 
     ActivityNet's toolkit and MMAction2 count every segment. OpenTAD and ActionFormer leave out
-    segments of no length (OpenTAD: 0 s; ActionFormer: less than 1 ms) and those that stand there
-    twice with one label, give or take 1 ms at both ends.
+    segments of no length (OpenTAD: 0 s; ActionFormer: less than 1 ms) and those that are
+    annotated twice with one label, give or take 1 ms at both ends.
 
     Args:
         name: ``'activitynet'``, ``'opentad'`` or ``'actionformer'``.
@@ -65,7 +65,7 @@ class Convention:
         self.dropped: Counter[str] = Counter()
 
     def ground_truth(self, videos: Mapping[str, LabelledSegments]) -> dict[str, LabelledSegments]:
-        """The segments that count; ``dropped`` says how many do not, and why."""
+        """The segments that count; ``dropped`` counts the others by reason."""
         self.dropped = Counter()
         counted = {}
         for name, video in videos.items():

@@ -18,7 +18,7 @@ def average_precision(
 ) -> dict[str, np.ndarray]:
     """Average precision of each annotated class, ``(thresholds,)``, as ActivityNet measures it.
 
-    Detections are taken from the best score down; each one finds the segment of its class and video
+    From the best score down, each detection finds the segment of its class and video
     that it overlaps most among those still free, if by at least the threshold. Precision is
     interpolated. Detections of classes without a segment count for nothing; those in a video
     without a segment of their class are wrong.
@@ -78,7 +78,7 @@ def _hits(found: _Flat, truth: _Flat, num_classes: int, thresholds: np.ndarray) 
     """Whether each detection finds a free segment of its video and class; ``(thresholds, N)``.
 
     Detections come from the best score down. A group is what one video has of one class; groups
-    with equally many segments are dealt with together, their n-th detections at once.
+    with equally many segments are computed together, their n-th detections at once.
     """
     hits = np.zeros((len(thresholds), len(found.label)), bool)
     group_of_truth = truth.video * num_classes + truth.label
@@ -112,7 +112,7 @@ def _hits(found: _Flat, truth: _Flat, num_classes: int, thresholds: np.ndarray) 
 
 def _area(hit: np.ndarray, num_segments: int) -> float:
     """Area under interpolated precision over recall, of detections from the best score down."""
-    place = np.flatnonzero(hit)
+    position = np.flatnonzero(hit)
     # precision rises at hits only, so the best one at this recall or any greater is at a hit
-    precision = np.arange(1, len(place) + 1) / (place + 1)
+    precision = np.arange(1, len(position) + 1) / (position + 1)
     return float(np.maximum.accumulate(precision[::-1]).sum() / num_segments)

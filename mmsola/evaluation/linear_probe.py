@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import torch.nn.functional as F
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
@@ -16,9 +15,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import normalize
-from torch import Tensor
 
 from mmsola.evaluation.probed_videos import ProbedVideo, snippets_inside, split_by_role
+from mmsola.models.layers.moving_average import moving_average
 
 REFERENCES = ('untouched', 'smoothed')
 Videos = list[ProbedVideo]
@@ -38,7 +37,7 @@ class LinearProbe(BaseMetric):
     - ``mAP``: mean over classes of the average precision of one-against-rest ridge regressions;
       for sets whose segments overlap or cover nearly everything.
 
-    Videos say by their ``role`` whether they are fitted or scored. Where none has a role, a third
+    The ``role`` of a video is whether it is fitted or scored. Where none has a role, a third
     is held out. No video is on both sides, and no ``group`` either: a fitted video whose group
     is also scored is left out and counted.
 
@@ -119,9 +118,8 @@ class LinearProbe(BaseMetric):
             kept = np.linspace(0, len(centres) - 1, count).round().astype(int)
             features = {'sola': sample['sola_feature']}
             if not self._references:
-                features.update(
-                    untouched=raw, smoothed=moving_average(raw, self.smoothing_snippets)
-                )
+                smoothed = moving_average(raw.float(), self.smoothing_snippets)
+                features.update(untouched=raw, smoothed=smoothed)
             self.results.append(
                 ProbedVideo(
                     name=sample['video_name'],
@@ -238,8 +236,3 @@ class LinearProbe(BaseMetric):
         ridge = Ridge(alpha=self.ridge_alpha).fit(x_fit, y_fit[:, scored].astype('f4'))
         prediction = ridge.predict(x_score).reshape(len(x_score), -1)
         return float(average_precision_score(y_score[:, scored], prediction, average='macro'))
-
-
-def moving_average(x: Tensor, width: int) -> Tensor:
-    """Mean over ``width`` (odd) neighbours of ``(C, T)``, over those there are at the ends."""
-    return F.avg_pool1d(x.float(), width, 1, width // 2, count_include_pad=False)

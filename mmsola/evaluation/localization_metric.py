@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,19 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.untrimmed_videos import named
-from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall
-from mmsola.evaluation.class_scores import ClassScores
+from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall, distinct_proposals
+from mmsola.evaluation.classified_proposals import ProposalClasses
 from mmsola.evaluation.conventions import Convention
 from mmsola.evaluation.detection_map import average_precision
+from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names, rules_used
-from mmsola.structures.labelled_segments import LabelledSegments, annotated_segments
+from mmsola.structures.labelled_segments import (
+    LabelledSegments,
+    all_labelled,
+    annotated_segments,
+    labels_of,
+    of_one_class,
+)
 from mmsola.structures.submission import write_submission
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
 from mmsola.structures.window_merging import merge_windows, predicted_segments
@@ -38,20 +43,20 @@ class LocalizationMetric(BaseMetric):
     are given; else all segments count as one class, and so does every proposal. What is reported
     then is ``class_agnostic_AP``: it is no ``mAP``, and must not be compared with one.
 
-    A proposal that stands there with several classes is one proposal for AR and AUC.
+    A proposal with several classes is one proposal for AR and AUC.
 
     Results of one video may come in parts, from windows of it: they are merged by soft-NMS.
 
     Args:
         tiou_thresholds: Of average recall; ActivityNet's 0.5:0.05:0.95.
-        map_tiou_thresholds: Of mAP; the same. THUMOS14 takes 0.3:0.1:0.7.
+        map_tiou_thresholds: Of mAP; the same. THUMOS14 has 0.3:0.1:0.7.
         average_numbers: AN at which AR is reported; 1, 5, 10, 50 and 100, up to max_proposals.
         max_proposals: Proposals of a video that count, the best ones, and the greatest AN. The AUC
-            is taken up to it, so it differs with it.
+            counts up to it, so it differs with it.
         class_scores: ``dict(file=..., top_k=1, multiply=False)``, a file of video-level scores (see
             :class:`ClassScores`), how many classes a proposal gets, and whether their scores are
-            multiplied with the proposal's; ``multiply='root'`` takes the root of the product, as
-            ActionFormer does. The default is MMAction2's ``report_map``.
+            multiplied with the proposal's; ``multiply='root'`` is the root of the product, as
+            in ActionFormer. The default is MMAction2's ``report_map``.
         class_agnostic: Count all segments as one class even where proposals have labels.
         per_class: Report the mean AP of each class as well.
         merge: Soft-NMS over the parts of a video: ``alpha``, and the tIoU above which it decays.
@@ -133,27 +138,19 @@ class LocalizationMetric(BaseMetric):
         self.out_file = out_file
         self.strip_prefix = strip_prefix
         options = dict(class_scores or {})
-        self.class_scores = ClassScores(options.pop('file')) if options else None
-        self.top_k = options.pop('top_k', 1)
-        self.multiply = options.pop('multiply', False)
-        if self.multiply not in (True, False, 'root'):
+        unknown = sorted(options.keys() - {'file', 'top_k', 'multiply'})
+        if unknown:
             raise ValueError(
-                f'LocalizationMetric: multiply of class_scores is {self.multiply!r}; expected '
-                "True, False, or 'root' for the root of the product."
+                f'LocalizationMetric: class_scores has file, top_k and multiply, not {unknown}.'
             )
-        if options:
-            raise ValueError(
-                f'LocalizationMetric: class_scores has file, top_k and multiply, not '
-                f'{sorted(options)}.'
-            )
+        self.proposal_classes = ProposalClasses(**options) if options else None
         self.convention = Convention(convention, ignored_classes, blocked_videos)
         self._ground_truth: dict[str, LabelledSegments] | None = None
         if ann_file is not None:
             records = load_annotations(ann_file, subset=subset, on_bad_segment='keep').records
             truths = {record.name: annotated_segments(record) for record in records}
             self._ground_truth = {n: truth for n, truth in truths.items() if truth is not None}
-            if self.class_scores is not None:
-                self._check_class_scores(self.convention.ground_truth(self._ground_truth))
+            self._check_class_scores(self.convention.ground_truth(self._ground_truth))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the results of a batch, and the segments its data samples carry."""
@@ -184,7 +181,7 @@ class LocalizationMetric(BaseMetric):
         proposals = self.merged((entry['video_name'], entry['found']) for entry in results)
         ground_truth = self._ground_truth
         if ground_truth is None:
-            self._say_left_out()
+            self._warn_about_left_out()
             ground_truth = {}
             for entry in results:
                 rows = entry['annotations']
@@ -208,21 +205,25 @@ class LocalizationMetric(BaseMetric):
         proposals = self.convention.results(proposals)
         print_log(f'LocalizationMetric: {self.convention}', 'current')
         outside = [name for name in proposals if name not in ground_truth]
-        _count(outside, len(proposals), 'videos with results are not in the ground truth; left out')
+        _warn_about(
+            outside, len(proposals), 'videos with results are not in the ground truth; left out'
+        )
         empty = [
             name
             for name in ground_truth
             if name not in proposals or not len(proposals[name].labels)
         ]
-        _count(empty, len(ground_truth), 'videos have no proposal; their segments count as missed')
+        _warn_about(
+            empty, len(ground_truth), 'videos have no proposal; their segments count as missed'
+        )
         detections = self._detections(ground_truth, proposals)
         if self.out_file is not None:
             self._write(detections)
         if proposals and len(outside) == len(proposals):
             raise ValueError(
                 f'LocalizationMetric: of {len(outside)} videos with results none is in the ground '
-                f'truth; found {named([repr(name) for name in outside])}, expected '
-                f'{named([repr(name) for name in ground_truth])}. Correct ann_file and subset of '
+                f'truth; found {first_few(map(repr, outside))}, expected '
+                f'{first_few(map(repr, ground_truth))}. Correct ann_file and subset of '
                 'the evaluator.'
             )
         if not any(len(truth.labels) for truth in ground_truth.values()):
@@ -230,32 +231,48 @@ class LocalizationMetric(BaseMetric):
                 'LocalizationMetric: no video has an annotated segment, so there is nothing to '
                 'measure.',
                 'current',
-                30,
+                logging.WARNING,
             )
             return {}
-        ranked = {name: _each_once(found) for name, found in proposals.items()}
+        return {
+            **self._recall_figures(ground_truth, proposals),
+            **self._precision_figures(ground_truth, detections),
+        }
+
+    def _recall_figures(
+        self,
+        ground_truth: Mapping[str, LabelledSegments],
+        proposals: Mapping[str, LabelledSegments],
+    ) -> dict[str, float]:
         recall = average_recall(
             {name: truth.segments for name, truth in ground_truth.items()},
-            ranked,
+            {name: distinct_proposals(found) for name, found in proposals.items()},
             self.tiou_thresholds,
             self.max_proposals,
         )
         figures = {'AUC': recall.auc}
         for number in self.average_numbers:
             figures[f'AR@{number}'] = recall.at(number)
-        found_classes = _classes(detections) - {''}
+        return figures
+
+    def _precision_figures(
+        self,
+        ground_truth: Mapping[str, LabelledSegments],
+        detections: Mapping[str, LabelledSegments],
+    ) -> dict[str, float]:
+        found_classes = labels_of(detections) - {''}
         # a file of results names what has no label 'action', so these are one and the same
         is_agnostic = self.class_agnostic or not found_classes - {CLASS_AGNOSTIC_LABEL}
         if not is_agnostic:
-            self._check_classes(found_classes, _classes(ground_truth))
+            self._check_classes(found_classes, labels_of(ground_truth))
         precision = average_precision(
-            _of_one_class(ground_truth) if is_agnostic else ground_truth,
-            _of_one_class(detections) if is_agnostic else _all_labelled(detections),
+            of_one_class(ground_truth) if is_agnostic else ground_truth,
+            of_one_class(detections) if is_agnostic else all_labelled(detections),
             self.map_tiou_thresholds,
         )
         mean = 100 * np.mean(list(precision.values()), axis=0)
         key = 'class_agnostic_AP' if is_agnostic else 'mAP'
-        figures[key] = float(mean.mean())
+        figures = {key: float(mean.mean())}
         for tiou, value in zip(self.map_tiou_thresholds, mean):
             figures[f'{key}@{tiou:.2f}'] = float(value)
         if self.per_class:
@@ -274,41 +291,28 @@ class LocalizationMetric(BaseMetric):
         ground_truth: Mapping[str, LabelledSegments],
         proposals: Mapping[str, LabelledSegments],
     ) -> dict[str, LabelledSegments]:
-        if self.class_scores is None:
+        if self.proposal_classes is None:
             return dict(proposals)
         if self._ground_truth is None:
             self._check_class_scores(ground_truth)
-        return {name: self._classified(name, found) for name, found in proposals.items()}
-
-    def _classified(self, name: str, found: LabelledSegments) -> LabelledSegments:
-        """Each proposal once for each of the video's best classes."""
-        assert self.class_scores is not None and found.scores is not None
-        best = self.class_scores.top(name, self.top_k)
-        scores = [found.scores * (score if self.multiply else 1.0) for _, score in best]
-        if self.multiply == 'root':
-            scores = [np.sqrt(product) for product in scores]
-        return LabelledSegments(
-            np.tile(found.segments, (len(best), 1)).reshape(-1, 2),
-            [label for label, _ in best for _ in found.labels],
-            np.concatenate(scores or [np.zeros(0)]),
-        )
+        return self.proposal_classes.detections(proposals)
 
     def _check_classes(self, found: set[str], annotated: set[str]) -> None:
         """A figure of detections that cannot be right is no figure."""
         odd = sorted(found - annotated)
         if not found & annotated:
             found_names, names = (
-                named([repr(name) for name in labels]) for labels in (odd, sorted(annotated))
+                first_few(map(repr, labels)) for labels in (odd, sorted(annotated))
             )
             raise ValueError(
                 f'LocalizationMetric: no detection has a class of the ground truth; found '
                 f'{found_names}, expected {names}. Name the classes as the '
                 'annotations do, or count all as one with class_agnostic=True.'
             )
-        _count(odd, len(found), 'classes of detections are not in the ground truth')
+        _warn_about(odd, len(found), 'classes of detections are not in the ground truth')
 
-    def _say_left_out(self) -> None:
-        """Say beside the figures what the data set's own ground truth lacks."""
+    def _warn_about_left_out(self) -> None:
+        """Report beside the figures what the data set's own ground truth lacks."""
         left_out = (self.dataset_meta or {}).get('left_out') or {}
         reasons = ', '.join(f'{count} {reason}' for reason, count in left_out.items() if count)
         if reasons:
@@ -317,16 +321,14 @@ class LocalizationMetric(BaseMetric):
                 f'{reasons}, which do not count as missed. Set ann_file and subset of the '
                 'evaluator to measure against the annotation file.',
                 'current',
-                30,
+                logging.WARNING,
             )
 
     def _check_class_scores(self, ground_truth: Mapping[str, LabelledSegments]) -> None:
-        assert self.class_scores is not None
-        classes = {label for truth in ground_truth.values() for label in truth.labels}
-        missing = self.class_scores.check(ground_truth, classes)
-        _count(
-            missing, len(ground_truth), f'videos have no class scores in {self.class_scores.file}'
-        )
+        if self.proposal_classes is not None:
+            file = self.proposal_classes.scores.file
+            missing = self.proposal_classes.missing(ground_truth)
+            _warn_about(missing, len(ground_truth), f'videos have no class scores in {file}')
 
     def _write(self, detections: Mapping[str, LabelledSegments]) -> None:
         if not is_main_process():
@@ -336,45 +338,10 @@ class LocalizationMetric(BaseMetric):
         print_log(f'Results of {len(detections)} videos are written to {self.out_file}.', 'current')
 
 
-def _each_once(found: LabelledSegments) -> np.ndarray:
-    """Proposals ``(N, 3)`` of start, end, score: one with several classes is one, by its best."""
-    assert found.scores is not None
-    rows = np.concatenate([found.segments, found.scores[:, None]], axis=1)
-    if len(set(found.labels)) < 2:
-        return rows
-    seen: Counter[tuple] = Counter()
-    best: dict[tuple, int] = {}
-    for i, (start, end, score) in enumerate(rows.tolist()):
-        # the second time of one class it is another proposal
-        key = (start, end, seen[start, end, found.labels[i]])
-        seen[start, end, found.labels[i]] += 1
-        if key not in best or score > rows[best[key], 2]:
-            best[key] = i
-    return rows[list(best.values())]
-
-
-def _classes(videos: Mapping[str, LabelledSegments]) -> set[str]:
-    return {label for video in videos.values() for label in video.labels}
-
-
-def _of_one_class(videos: Mapping[str, LabelledSegments]) -> dict[str, LabelledSegments]:
-    return {
-        name: replace(video, labels=[CLASS_AGNOSTIC_LABEL] * len(video.labels))
-        for name, video in videos.items()
-    }
-
-
-def _all_labelled(videos: Mapping[str, LabelledSegments]) -> dict[str, LabelledSegments]:
-    return {
-        name: replace(video, labels=[label or CLASS_AGNOSTIC_LABEL for label in video.labels])
-        for name, video in videos.items()
-    }
-
-
-def _count(names: Sequence[str], total: int, what: str) -> None:
+def _warn_about(names: Sequence[str], total: int, what: str) -> None:
     if names:
-        more = ', ...' if len(names) > 5 else ''
-        shown = ', '.join(names[:5])
         print_log(
-            f'LocalizationMetric: {len(names)} of {total} {what}: {shown}{more}', 'current', 30
+            f'LocalizationMetric: {len(names)} of {total} {what}: {first_few(names)}',
+            'current',
+            logging.WARNING,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ class PairedDifference:
 
 
 def paired_difference(baseline: np.ndarray, candidate: np.ndarray) -> PairedDifference:
-    """Compare two rows of figures ``(seeds,)``, the same seed at the same place.
+    """Compare two rows of figures ``(seeds,)``, the same seed at the same index.
 
     Raises:
         ValueError: They are of different length, or empty.
@@ -48,10 +49,13 @@ def paired_difference(baseline: np.ndarray, candidate: np.ndarray) -> PairedDiff
             f'{candidate.shape}.'
         )
     difference = candidate - baseline
-    mean, std, half = float(difference.mean()), float('nan'), float('nan')
+    std, low, high = float('nan'), float('nan'), float('nan')
     if len(difference) > 1:
         std = float(difference.std(ddof=1))
-        half = std / np.sqrt(len(difference)) * float(stats.t.ppf(0.975, len(difference) - 1))
+        with warnings.catch_warnings():
+            # of seeds that all differ by the same the interval is one point, as it should be
+            warnings.filterwarnings('ignore', category=RuntimeWarning)
+            low, high = map(float, stats.ttest_rel(candidate, baseline).confidence_interval(0.95))
     return PairedDifference(
-        float(baseline.mean()), float(candidate.mean()), mean, std, mean - half, mean + half
+        float(baseline.mean()), float(candidate.mean()), float(difference.mean()), std, low, high
     )

@@ -1,4 +1,4 @@
-"""What several runs of one config, each with a seed of its own, say together."""
+"""Figures of several runs of one config, each with a seed of its own, together."""
 
 from __future__ import annotations
 

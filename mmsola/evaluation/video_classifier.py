@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
 from mmsola.atomic import replacing
+from mmsola.version import provenance
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def write_class_scores(
 ) -> None:
     """Write scores ``(N, K)`` in CUHK's layout, which ``class_scores=dict(file=...)`` reads."""
     content = {
+        'made_with': provenance(),
         'class': list(classes),
         'results': {
             video.name: [round(float(score), 6) for score in row]

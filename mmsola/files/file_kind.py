@@ -1,4 +1,4 @@
-"""What a file is that was given in place of a json file."""
+"""What a file is that was given where a json file is expected."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from mmsola.files.first_few import first_few
+
 _NUMBER = re.compile(r'\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*', re.ASCII)
-_FIRST_FEW = 5  # keys that a message names before it only counts
 
 
 def read_json(
@@ -78,8 +79,7 @@ def read_json(
     except ValueError as cause:  # a whole number of thousands of digits
         raise fault(f'cannot be read: {cause}') from cause
     if repeated:
-        more = f' and {len(repeated) - _FIRST_FEW} more' if len(repeated) > _FIRST_FEW else ''
-        raise fault('; '.join(repeated[:_FIRST_FEW]) + more, 'remove or rename all but one of them')
+        raise fault(first_few(repeated, separator='; '), 'remove or rename all but one of them')
     return content
 
 

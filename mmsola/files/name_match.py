@@ -13,7 +13,7 @@ _SUFFIXES = (*VIDEO_SUFFIXES, *FEATURE_SUFFIXES, '.json')
 
 
 def plain_name(name: str) -> str:
-    """A name without what it may have in one place and lack in another.
+    """A name without what it may have in one file and lack in another.
 
     Examples:
         >>> plain_name('train/v_abc.mp4')

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmsola.files.first_few import first_few
 from mmsola.files.torch_archive import packed_entries
 
 _ADDRESS = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):/')  # two letters or more: C:/ is a drive
-_NAMED = 5  # weights that a message names before it only counts
 
 
 class CheckpointError(ValueError):
@@ -210,5 +210,4 @@ def misfits(
 def _listing(what: str, items: list[str]) -> str:
     if not items:
         return ''
-    more = f', ... ({len(items)} in all)' if len(items) > _NAMED else ''
-    return f'  {what}: {", ".join(items[:_NAMED])}{more}\n'
+    return f'  {what}: {first_few(items)}\n'

@@ -9,6 +9,7 @@ import torch
 from mmaction.registry import TASK_UTILS
 from torch import Tensor
 
+from mmsola.argument_checks import check_argument, check_choice
 from mmsola.structures.candidates import Candidates
 
 _EXTRA = np.float32(1e-6)  # added to each length, as published
@@ -26,7 +27,7 @@ class SegmentNMS:
 
     Voting moves each picked segment to the weighted mean of all candidates that overlap it by
     ``voting_tiou`` or more; scores and labels stay. It needs ``per_class=False``: the published
-    code does not vote where classes are told apart, whatever its ``voting_thresh`` says.
+    code does not vote where classes are apart, whatever its ``voting_thresh`` is.
 
     Ends at ``max_segments`` picks. Scores of picks never rise, so the best pick of any class comes
     next, and this gives what the published code gives, which suppresses each class to its end. All
@@ -68,23 +69,19 @@ class SegmentNMS:
         voting_tiou: float | None = None,
         voting_by: str = 'score_tiou',
     ) -> None:
-        _expect(method in ('soft', 'hard', None), 'method', method, "'soft', 'hard' or None")
-        _expect(sigma > 0, 'sigma', sigma, 'more than 0')
-        _expect(0 < tiou <= 1, 'tiou', tiou, 'more than 0, at most 1')
-        _expect(min_score >= 0, 'min_score', min_score, '0 or more')
-        _expect(
-            isinstance(max_segments, int) and max_segments > 0,
-            'max_segments',
-            max_segments,
-            'a whole number, 1 or more',
-        )
-        _expect(
-            voting_by in ('score_tiou', 'score'), 'voting_by', voting_by, "'score_tiou' or 'score'"
-        )
+        check_choice(self, 'method', method, ('soft', 'hard', None))
+        check_argument(sigma > 0, self, 'sigma', sigma, 'more than 0')
+        check_argument(0 < tiou <= 1, self, 'tiou', tiou, 'more than 0, at most 1')
+        check_argument(min_score >= 0, self, 'min_score', min_score, '0 or more')
+        is_count = isinstance(max_segments, int) and max_segments > 0
+        check_argument(is_count, self, 'max_segments', max_segments, 'a whole number, 1 or more')
+        check_choice(self, 'voting_by', voting_by, ('score_tiou', 'score'))
         if voting_tiou is not None:
-            _expect(0 < voting_tiou <= 1, 'voting_tiou', voting_tiou, 'more than 0, at most 1')
-            _expect(
+            is_share = 0 < voting_tiou <= 1
+            check_argument(is_share, self, 'voting_tiou', voting_tiou, 'more than 0, at most 1')
+            check_argument(
                 method is not None and not per_class,
+                self,
                 'voting_tiou',
                 voting_tiou,
                 'None, since nothing votes with per_class=True or method=None; leave it out, or '
@@ -183,7 +180,7 @@ class _SoftGroup:
         self.is_done = False  # the first pick is not tested
 
     def pick(self) -> tuple[int, float]:
-        """Row and score of the best, which is taken out; the others decay."""
+        """Row and score of the best, which is removed; the others decay."""
         rows, columns, best = self._rows, self._columns, self._best
         row, picked = int(rows[best]), columns[:, best].copy()
         rows[best], columns[:, best] = rows[0], columns[:, 0]
@@ -231,7 +228,7 @@ class _HardGroup:
         return float(self._columns[3, 0])
 
     def pick(self) -> tuple[int, float]:
-        """Row and score of the best, which is taken out with all that it suppresses."""
+        """Row and score of the best, which is removed with all that it suppresses."""
         row, picked = int(self._rows[0]), self._columns[:, 0]
         rest = self._columns[:, 1:]
         kept = _overlap(rest, picked) < self._tiou
@@ -257,8 +254,3 @@ def _rows_by_class(labels: np.ndarray) -> list[np.ndarray]:
     order = np.argsort(small, kind='stable')
     changes = np.flatnonzero(np.diff(labels[order])) + 1
     return np.split(order, changes)
-
-
-def _expect(is_met: bool, name: str, found: object, expected: str) -> None:
-    if not is_met:
-        raise ValueError(f'SegmentNMS: {name} is {found!r}; expected {expected}.')

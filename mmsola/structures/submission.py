@@ -10,6 +10,7 @@ from mmsola.atomic import replacing
 from mmsola.files.result_file import read_results
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
+from mmsola.version import provenance
 
 
 class SubmissionError(ValueError):
@@ -20,7 +21,7 @@ def read_submission(file: str | Path) -> dict[str, LabelledSegments]:
     """Proposals or detections of each video; the label of one without is ``''``.
 
     Raises:
-        SubmissionError: The file is missing, damaged or of another layout; a video stands in it
+        SubmissionError: The file is missing, damaged or of another layout; a video is in it
             twice; a time or score is no finite number, or a segment is reversed.
     """
     return {
@@ -42,7 +43,9 @@ def write_submission(
     results = {
         name.removeprefix(strip_prefix): submission_entries(found) for name, found in videos.items()
     }
-    content = {'version': 'VERSION 1.3', 'results': results, 'external_data': {}}
+    # the one key of the format that is free
+    external_data = {'made_with': provenance()}
+    content = {'version': 'VERSION 1.3', 'results': results, 'external_data': external_data}
     with replacing(file) as partial:
         partial.write_text(json.dumps(content, ensure_ascii=False), encoding='utf-8')
 

@@ -1,4 +1,4 @@
-"""What an annotation file says about a video."""
+"""What an annotation file holds about a video."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """What an annotation file says about one video; None where it says nothing.
+    """What an annotation file holds about one video; None where it has nothing.
 
     Attributes:
         fps: True frames per second: ``rfps``, else frames / duration, else ``fps``.

@@ -10,7 +10,7 @@ from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
 
 Colour = tuple[float, float, float]
 
-# What has no class, or is of several.
+# Of segments without a class, or of several classes.
 NEUTRAL: Colour = (0.25, 0.25, 0.25)
 
 # The ten colours of M. Petroff, "Accessible Color Sequences for Data Visualization" (2021), which
@@ -22,11 +22,11 @@ _PALETTE = (
 
 
 def class_colours(classes: Iterable[str]) -> dict[str, Colour]:
-    """One colour a class, by its place among the sorted names; what has no class is neutral.
+    """One colour for each class, by its index in the sorted names; no class is neutral.
 
     So pictures of the same classes agree, in whatever order these are found. The eleventh class and
     further ones have darker and lighter shades of the first ten: colours for hundreds of classes
-    are all different, but not all easy to tell apart, so that names have to stand beside them.
+    are all different, but not all easy to distinguish, so pictures need their names as well.
     """
     names = sorted({*classes} - {CLASS_AGNOSTIC_LABEL, ''})
     colours = {name: _shade(*divmod(i, len(_PALETTE))) for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""Paired differences, each seed a dot, the mean with its interval beside them."""
+"""Paired differences to a baseline: a dot for each seed, the mean with its interval beside."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mmsola.evaluation.paired import paired_difference
 def draw_differences(
     baseline: str, values: Mapping[str, Mapping[str, Sequence[float]]], figures: Sequence[str]
 ) -> Figure:
-    """One panel for each figure; in it, what each candidate has over the baseline.
+    """One panel for each figure; in it, each candidate minus the baseline.
 
     Args:
         baseline: Name of the baseline in ``values``.
-        values: ``{name: {figure: one value a seed}}``.
+        values: ``{name: {figure: one value for each seed}}``.
         figures: Which figures to draw.
     """
     candidates = [name for name in values if name != baseline]
@@ -35,4 +35,7 @@ def draw_differences(
         panel.set_xticks(range(len(candidates)), candidates, rotation=20)
         panel.set_xlim(-0.6, len(candidates) - 0.4)
         panel.set_title(f'{figure} − {baseline}', fontsize='medium')
+        if figure.startswith('loc/'):
+            panel.set_ylabel('percentage points', fontsize='small')
+    canvas.supxlabel('dots: seeds; square: mean with its 95 % interval', fontsize='x-small')
     return canvas

@@ -1,4 +1,4 @@
-"""A video with the timeline of what was found in it below, and a cursor that runs along."""
+"""A video with a timeline of the segments found in it below, and a cursor that moves along it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.visualization.class_colours import Colour
 from mmsola.visualization.lettering import drawable, letters
 from mmsola.visualization.tsm import figure_to_rgb
-from mmsola.visualization.video_picture import best_found, draw_video_timeline, timeline_colours
+from mmsola.visualization.video_picture import best_found, draw_video, video_colours
 
 MAX_FPS = 30.0
 MIN_WIDTH, MAX_SIDE = 480, 1280  # pixels
@@ -29,10 +29,10 @@ _DPI = 100
 _CURSOR_COLOUR = (214, 39, 40)
 _CURSOR_PIXELS = 2
 _LABEL_PIXELS = 22
-_GAP_PIXELS = 4  # around the labels on the picture
+_GAP_PIXELS = 4  # beside the labels on the picture
 
 
-def write_timeline_video(
+def write_film(
     out: str | Path,
     video: Video | str | Path,
     found: LabelledSegments,
@@ -40,9 +40,9 @@ def write_timeline_video(
     top_k: int = 5,
     classes: Iterable[str] = (),
 ) -> None:
-    """Write an mp4 of the video's pictures, without sound, above the timeline of its segments.
+    """Write an mp4 of the video's frames, without sound, above the timeline of its segments.
 
-    The names of the shown segments that cover the moment stand in the picture's corner. Rate and
+    The names of the shown segments that cover the moment are in the frame's corner. Rate and
     duration are the video's; above 30 frames a second only every second (third, ...) is kept. One
     frame is held at a time, so memory does not grow with the length.
 
@@ -52,7 +52,7 @@ def write_timeline_video(
         found: Segments in seconds with scores, in any order.
         truth: Annotated segments; None where they are not known.
         top_k: Found segments shown, the best ones.
-        classes: All classes of the localizer and the annotations, as of ``draw_video_timeline``.
+        classes: All classes of the localizer and the annotations, as of ``draw_video``.
 
     Raises:
         VideoError: The video cannot be decoded.
@@ -64,7 +64,7 @@ def write_timeline_video(
     width, height = _picture_size(next(video.frames([0])))
     classes = list(classes)
     strip = _Strip(video.duration_sec, found, truth, top_k, max(width, MIN_WIDTH), classes)
-    labels = _Labels(best_found(found, top_k), timeline_colours(found, truth, classes))
+    labels = _Labels(best_found(found, top_k), video_colours(found, truth, classes))
     every = max(1, ceil(video.fps / MAX_FPS - 1e-3))  # a rate measured as 30.0003 is 30
     indices = np.arange(0, video.num_frames, every)
 
@@ -94,7 +94,7 @@ class _Strip:
         width: int,
         classes: Iterable[str],
     ) -> None:
-        figure = draw_video_timeline(
+        figure = draw_video(
             '', duration_sec, found, truth, (), top_k, width / _DPI, classes, MAX_LANES
         )
         figure.set_dpi(_DPI)
@@ -131,13 +131,13 @@ class _Labels:
         y = _GAP_PIXELS
         for (start_sec, end_sec), label in zip(self._segments, self._drawn):
             if start_sec <= at_sec <= end_sec:
-                place = picture[y : y + len(label), _GAP_PIXELS : _GAP_PIXELS + label.shape[1]]
-                place[:] = label[: place.shape[0], : place.shape[1]]
+                box = picture[y : y + len(label), _GAP_PIXELS : _GAP_PIXELS + label.shape[1]]
+                box[:] = label[: box.shape[0], : box.shape[1]]
                 y += len(label) + _GAP_PIXELS
 
 
 def _draw_label(text: str, colour: Colour) -> np.ndarray:
-    """White or black letters on the colour, whichever is easier to read; ``(22, W, 3)``."""
+    """White or black letters on the colour, whichever has more contrast; ``(22, W, 3)``."""
     is_light = np.dot(colour, (0.299, 0.587, 0.114)) > 0.6
     figure = Figure(facecolor=colour, dpi=_DPI)
     FigureCanvasAgg(figure)
@@ -171,7 +171,7 @@ def _even(pixels: float) -> int:
 
 def _encode(path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], fps: float) -> None:
     """Write frames ``(H, W, 3)`` as mp4 that can be played while it is still loaded."""
-    # MPEG-4 takes no greater numbers; 1001 is what 29.97 is made of
+    # MPEG-4 allows no greater numbers; 29.97 is 30000 / 1001
     rate = Fraction(fps).limit_denominator(1001) or Fraction(1, 1001)
     codec, options = _codec()
     with av.open(str(path), 'w', format='mp4', options={'movflags': 'faststart'}) as container:

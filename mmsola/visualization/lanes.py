@@ -1,4 +1,4 @@
-"""Rows for the annotated segments of a video; within a row, none lies over another."""
+"""Rows for the annotated segments of a video; within a row, none overlaps another."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Lane:
 def lanes_of(truth: LabelledSegments, max_lanes: int, first: Collection[str] = ()) -> list[Lane]:
     """Lanes from the class that begins first to the one that begins last.
 
-    A class whose segments overlap has several. Where there are more than ``max_lanes``, the last
-    lane stands for all those that found no place: the classes ``first``, then the lanes that
-    cover most time, keep theirs.
+    A class whose segments overlap has several. Where there are more than ``max_lanes``, the classes
+    ``first`` keep their lanes, then the lanes that cover most time; the last lane stands for all
+    the others.
     """
     lanes = _lanes_of_classes(truth)
     if len(lanes) <= max_lanes:

@@ -20,7 +20,7 @@ _NO_GLYPH = '□'
 
 @cache
 def font_families() -> list[str]:
-    """Fonts to write names with; a letter is taken from the first one that has it."""
+    """Fonts to write names with; each letter is drawn in the first one that has it."""
     installed = set(font_manager.get_font_names())
     return ['DejaVu Sans', *(font for font in _FURTHER_FONTS if font in installed)]
 

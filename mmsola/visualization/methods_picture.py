@@ -1,4 +1,4 @@
-"""Timelines: annotated segments of several videos against the best proposals of each method."""
+"""Annotated segments of several videos, and below them the best proposals of each method."""
 
 from __future__ import annotations
 
@@ -23,12 +23,18 @@ MAX_LETTERS = 32
 
 _LANE = 0.11  # inches; between groups of them there is one more
 _FRAME = 0.5  # inches for the title and the time of each video
+_SENTENCE = 0.2  # inches for the sentence at the bottom
 _NAME_POINTS = 6
+
+TIOU_SENTENCE = (
+    "Below a method's name: tIoU with the annotated segment (time that both cover / time that "
+    'either covers) of the best proposal shown, averaged over the segments.'
+)
 
 _NOTHING = LabelledSegments(np.zeros((0, 2)), [], np.zeros(0))
 
 
-def draw_timelines(
+def draw_methods(
     videos: Mapping[str, tuple[LabelledSegments, float]],
     proposals: Mapping[str, Mapping[str, LabelledSegments]],
     top_k: int = 10,
@@ -36,10 +42,10 @@ def draw_timelines(
 ) -> Figure:
     """One panel a video: its segments, and below them each method's best proposals.
 
-    Every class has one colour in the whole picture, and its name stands at the right of its rows;
-    segments without a class are grey and have no name. Beside a method stands how well its
-    proposals shown meet the segments: the mean, over segments, of the best tIoU. A proposal of
-    another class does not count.
+    Every class has one colour in the whole picture, and its name is at the right of its rows;
+    segments without a class are grey and have no name. Below the name of a method is the mean,
+    over annotated segments, of the best tIoU with its proposals shown; a proposal of another class
+    does not count. A sentence at the bottom explains this number.
 
     Args:
         videos: Annotated segments in seconds and the duration of each video.
@@ -56,8 +62,8 @@ def draw_timelines(
     for method, found in proposals.items():
         if not set(found) & set(videos):
             raise ValueError(
-                f'timelines: {method} has proposals of none of {list(videos)[:3]}; its videos are '
-                f'called like {list(found)[:3]}.'
+                f'timelines: {method} has proposals of none of {list(videos)[:3]}; it has '
+                f'{list(found)[:3]} and so on.'
             )
     of_video = {
         name: _groups(
@@ -72,12 +78,17 @@ def draw_timelines(
     names = shortened(dict.fromkeys(shown), MAX_LETTERS)
 
     heights = [_LANE * sum(group.num_rows + 1 for group in groups) for groups in of_video.values()]
-    figure = Figure(figsize=(9, sum(heights) + _FRAME * len(videos) + 0.2), layout='constrained')
+    headings = [group.heading for groups in of_video.values() for group in groups]
+    sentence = TIOU_SENTENCE if any('\ntIoU ' in heading for heading in headings) else ''
+    height = sum(heights) + _FRAME * len(videos) + 0.2 + (_SENTENCE if sentence else 0)
+    figure = Figure(figsize=(9, height), layout='constrained')
     panels = figure.subplots(len(videos), 1, squeeze=False, height_ratios=heights)[:, 0]
     for panel, (name, groups) in zip(panels, of_video.items()):
         _draw_groups(panel, groups, colours, names)
         panel.set_title(drawable(name, 100), loc='left', fontsize='small', **letters())
         _set_time(panel, videos[name][1], is_last=panel is panels[-1])
+    if sentence:
+        figure.supxlabel(sentence, x=0.01, ha='left', size=7, color='0.25')
     return figure
 
 
@@ -92,11 +103,11 @@ class _Bar:
 
 @dataclass(frozen=True)
 class _Group:
-    """What is annotated, or what one method found: bars in rows, none over another."""
+    """What is annotated, or what one method found: bars in rows without overlap."""
 
     heading: str
     bars: list[_Bar]
-    row_names: dict[int, str]  # that are no class
+    row_names: dict[int, str]  # of rows that have no class
 
     @property
     def num_rows(self) -> int:
@@ -120,7 +131,7 @@ def _groups(
     return [
         _Group('annotated', bars, merged),
         *(
-            _Group(f'{drawable(method, 30)}{_met(truth, found)}', _bars(found), {})
+            _Group(f'{drawable(method, 30)}{_tiou_line(truth, found)}', _bars(found), {})
             for method, found in best.items()
         ),
     ]
@@ -143,8 +154,8 @@ def _draw_groups(
         for row in range(group.num_rows):
             panel.axhline(top + row, color='0.93', linewidth=0.6, zorder=0)
         for bar in group.bars:
-            place = (top + bar.row, bar.start_sec, bar.end_sec)
-            draw_bar(panel, *place, colours[bar.label], bar.opacity)
+            span = (bar.start_sec, bar.end_sec)
+            draw_bar(panel, top + bar.row, *span, colours[bar.label], bar.opacity)
         beside = {b.row: names[b.label] for b in group.bars if b.label != CLASS_AGNOSTIC_LABEL}
         for row, name in {**beside, **group.row_names}.items():
             panel.text(
@@ -165,16 +176,17 @@ def _set_time(panel: Axes, duration_sec: float, is_last: bool) -> None:
     panel.set_xlabel(unit if is_last else '', fontsize='small')
 
 
-def _met(truth: LabelledSegments, best: LabelledSegments) -> str:
+def _tiou_line(truth: LabelledSegments, best: LabelledSegments) -> str:
+    """How well the proposals shown fit the segments, as a line below the method's name."""
     if not len(truth.labels) or not len(best.labels):
         return ''
     tiou = temporal_iou(np.asarray(truth.segments, float), best.segments)
     no_class = ('', CLASS_AGNOSTIC_LABEL)
-    may_meet = [
+    is_same_class = [
         [one == other or one in no_class or other in no_class for other in best.labels]
         for one in truth.labels
     ]
-    return f'\ntIoU {np.where(may_meet, tiou, 0.0).max(axis=1).mean():.2f}'
+    return f'\ntIoU {np.where(is_same_class, tiou, 0.0).max(axis=1).mean():.2f}'
 
 
 def pick_videos(names: Sequence[str], count: int) -> list[str]:

@@ -15,7 +15,8 @@ HEIGHT_PIXELS = 96
 def thumbnails_of(path: str | Path, count: int) -> list[tuple[float, np.ndarray]]:
     """Times in seconds with the pictures ``(96, W, 3)`` shown then, RGB uint8.
 
-    Each one is the middle of its share of the video; a video of fewer frames gives one a frame.
+    The video is cut into ``count`` equal parts, and each picture is the middle of one. A video of
+    fewer frames gives one for each frame.
 
     Raises:
         VideoError: The file cannot be decoded.

@@ -11,7 +11,7 @@ _STEPS_IN_MINUTES = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200,
 
 
 def time_marks(duration_sec: float, max_steps: int = 10) -> tuple[np.ndarray, list[str], str]:
-    """Marks from 0 on, in seconds, the text at each of them, and what the text is in."""
+    """Marks from 0 on, in seconds, the text at each of them, and the unit of the text."""
     is_short = duration_sec <= LONGEST_IN_SECONDS
     steps_sec = _STEPS_IN_SECONDS if is_short else _STEPS_IN_MINUTES
     step_sec = next((step for step in steps_sec if duration_sec / step <= max_steps), steps_sec[-1])

@@ -36,7 +36,7 @@ _GREY = '0.45'
 Row = tuple[str, float, Callable[[Axes], None]]
 
 
-def draw_video_timeline(
+def draw_video(
     name: str,
     duration_sec: float,
     found: LabelledSegments,
@@ -49,9 +49,9 @@ def draw_video_timeline(
 ) -> Figure:
     """Pictures of the video, its annotated segments, the best found ones, and their actionness.
 
-    Annotated segments have a lane a class, several where those of one class overlap; found ones a
-    row each, from the best score down, the more opaque the better. A class has one colour all over
-    the picture. All rows are panels of one time axis.
+    Annotated segments have a lane for each class, several where those of one class overlap; found
+    ones have a row each, from the best score down, the more opaque the better. A class has one
+    colour in the whole picture. All rows are panels of one time axis.
 
     Args:
         name: Written above all; nothing if empty.
@@ -63,8 +63,8 @@ def draw_video_timeline(
         width_inches: Of the figure; its height follows from what there is to show.
         classes: All classes of the localizer and the annotations. Pictures of videos that show
             different ones of them agree on their colours.
-        max_lanes: Lanes of annotated segments; of more, the last one holds all that is left, and
-            says so.
+        max_lanes: Lanes of annotated segments; of more, the last one holds all the others, and
+            its name is their number.
 
     Raises:
         ValueError: The duration is no time, or what was found has no scores.
@@ -75,7 +75,7 @@ def draw_video_timeline(
     FigureCanvasAgg(figure)
     best = best_found(found, top_k)
     lanes = [] if truth is None else lanes_of(truth, max_lanes, best.labels)
-    colours = timeline_colours(found, truth, classes)
+    colours = video_colours(found, truth, classes)
     shown_classes = dict.fromkeys([*(lane.label for lane in lanes), *best.labels])
     names = shortened(shown_classes, 8 + int(2 * width_inches))
     lane_names = [_name_of(lane, names) for lane in lanes]
@@ -90,7 +90,7 @@ def draw_video_timeline(
         truth_drawn = partial(_draw_truth, lanes, colours, lane_names)
         rows.append(('annotated', _LANE * max(len(lanes), 1), truth_drawn))
     found_drawn = partial(_draw_found, best, colours, names)
-    shown = f'found: best {len(best.labels)} of {len(found.labels)}'
+    shown = f'found: best {len(best.labels)} of {len(found.labels)}, scores at the right'
     rows.append((shown, _LANE * max(len(best.labels), 1), found_drawn))
     curve_drawn = partial(_draw_actionness, found, duration_sec)
     rows.append(('actionness: best score at each moment', _CURVE, curve_drawn))
@@ -100,9 +100,9 @@ def draw_video_timeline(
     figure.set_size_inches(width_inches, above + sum(heights) - _EDGE + _TIME_AXIS)
     _stack(figure, rows, left, above, width, duration_sec)
     if name:
-        place = (left / width_inches, 1 - _EDGE / figure.get_figheight())
+        x, y = left / width_inches, 1 - _EDGE / figure.get_figheight()
         title = drawable(name, int(8 * width))
-        figure.text(*place, title, va='top', size=11, weight='bold', **letters())
+        figure.text(x, y, title, va='top', size=11, weight='bold', **letters())
     return figure
 
 
@@ -122,7 +122,7 @@ def best_found(found: LabelledSegments, top_k: int) -> LabelledSegments:
     )
 
 
-def timeline_colours(
+def video_colours(
     found: LabelledSegments, truth: LabelledSegments | None, classes: Iterable[str] = ()
 ) -> dict[str, Colour]:
     """The colour of every class: of ``classes``, and of others that are found or annotated."""
@@ -142,8 +142,8 @@ def _stack(
     across, down = figure.get_size_inches()
     for i, (heading, row, draw) in enumerate(rows):
         above += _HEADING if heading else 0
-        place = (left / across, 1 - (above + row) / down, width / across, row / down)
-        panel = figure.add_axes(place)
+        box = (left / across, 1 - (above + row) / down, width / across, row / down)
+        panel = figure.add_axes(box)
         draw(panel)
         _dress(panel, heading)
         is_last = i == len(rows) - 1
@@ -199,7 +199,7 @@ def draw_bar(
     opacity: float = MOST_OPAQUE,
 ) -> None:
     """Draw one segment in row ``y``."""
-    # the edge tells neighbours apart, and shows a segment that is too short for its area
+    # the edge separates neighbours, and shows a segment that is too short for its area
     dark = tuple(0.75 * part for part in colour)
     panel.barh(
         y, end_sec - start_sec, 0.66, left=start_sec,
@@ -208,7 +208,7 @@ def draw_bar(
 
 
 def _name_rows(panel: Axes, names: Sequence[str], if_none: str) -> None:
-    """A name and a line that leads the eye for each row."""
+    """A name and a thin line for each row."""
     if not names:
         panel.text(
             0.5, 0.5, if_none, transform=panel.transAxes, ha='center', va='center',
@@ -221,7 +221,7 @@ def _name_rows(panel: Axes, names: Sequence[str], if_none: str) -> None:
 
 def _draw_actionness(found: LabelledSegments, duration_sec: float, panel: Axes) -> None:
     segments, scores = np.reshape(found.segments, (-1, 2)), np.asarray(found.scores, float)
-    # it changes only where a segment begins or ends, so the steps between are all there is
+    # between two ends of segments it is constant
     edges_sec = np.unique(np.clip([0.0, duration_sec, *segments.ravel()], 0.0, duration_sec))
     steps = actionness(segments, scores, (edges_sec[:-1] + edges_sec[1:]) / 2)
     panel.stairs(steps, edges_sec, fill=True, color='0.82')
@@ -247,7 +247,7 @@ def _draw_thumbnails(
 
 
 def _thumbnail_inches(thumbnails: Sequence[tuple[float, np.ndarray]], width: float) -> float:
-    """Height at which all of them find place side by side."""
+    """Height at which all of them fit side by side."""
     widest = max(picture.shape[1] / picture.shape[0] for _, picture in thumbnails)
     return min(_TALLEST_THUMBNAIL, 0.97 * width / len(thumbnails) / widest)
 

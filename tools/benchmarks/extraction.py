@@ -63,7 +63,7 @@ def extraction(repeats: int, tiny: bool) -> list[Row]:
 
 
 def _stock_command(folder: Path, which: str) -> list[str]:
-    """MMAction2's tool in its mode for long videos, on a stack that mmsola has mended."""
+    """MMAction2's tool in its mode for long videos, on a stack that mmsola has fixed."""
     videos = folder / which
     listed = folder / f'{which}.txt'
     listed.write_text(''.join(f'{path.name} 0\n' for path in sorted(videos.iterdir())))

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class AxesFault(ValueError):
-    """Axes that do not become snippets and channels; ``pool`` says which to average, if any."""
+    """Axes that do not become snippets and channels; ``pool`` are those to average, if any."""
 
     def __init__(self, found: str, pool: Sequence[int] = ()) -> None:
         super().__init__(found)
@@ -19,7 +19,7 @@ class AxesFault(ValueError):
 
 @dataclass(frozen=True)
 class ArrayAxes:
-    """What the axes of a stored array are; those that are not named have length 1.
+    """What the axes of a stored array are; all others have length 1.
 
     Attributes:
         time: The axis of snippets.

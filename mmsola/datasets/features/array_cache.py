@@ -1,6 +1,6 @@
 """Arrays that are slow to read, kept as npy: parsed once, mapped into memory ever after.
 
-In ``${MMSOLA_CACHE:-~/.cache/mmsola}`` below ``arrays/``. It only ever saves time: what cannot be
+In :func:`cache_folder`, below ``arrays/``. It only ever saves time: what cannot be
 read there is parsed again.
 """
 
@@ -32,35 +32,35 @@ def load_or_parse(
         stamp: Size in bytes and mtime in ns; another stamp is another content.
         parse: Reads the file itself.
     """
-    place = _place(str(cache_folder()), source)
-    path = f'{place}-{stamp[0]}-{stamp[1]}.npy'
+    stem = _stem(str(cache_folder()), source)
+    path = f'{stem}-{stamp[0]}-{stamp[1]}.npy'
     with contextlib.suppress(OSError, FeatureError), open(path, 'rb') as stream:
         return map_npy(stream, path, fix='')
     array = parse()
     try:
         with replacing(path) as partial:
             np.save(partial, array)
-        for other in glob.glob(f'{glob.escape(place)}-*.npy'):
+        for other in glob.glob(f'{glob.escape(stem)}-*.npy'):
             if other != path:  # what the file held before
                 Path(other).unlink(missing_ok=True)
     except OSError as error:
-        _say_unwritable(cache_folder(), error)
+        _warn_about_unwritable(cache_folder(), error)
     return array
 
 
-# Finding the place anew takes as long as reading a window there.
+# Hashing takes as long as reading a window.
 @functools.lru_cache(maxsize=1 << 16)
-def _place(cache: str, source: tuple[str, str | None]) -> str:
+def _stem(cache: str, source: tuple[str, str | None]) -> str:
     digest = hashlib.sha256(repr(source).encode()).hexdigest()[:32]
     return f'{cache}/arrays/{digest[:2]}/{digest[2:]}'
 
 
-_said_unwritable: set[Path] = set()
+_warned_about: set[Path] = set()
 
 
-def _say_unwritable(folder: Path, error: OSError) -> None:
-    if folder not in _said_unwritable:
-        _said_unwritable.add(folder)
+def _warn_about_unwritable(folder: Path, error: OSError) -> None:
+    if folder not in _warned_about:
+        _warned_about.add(folder)
         print_log(
             f'{folder}: cannot keep parsed features ({error}), so they are parsed at every read. '
             'Set MMSOLA_CACHE to a folder with space, or convert them to npy once.',

@@ -1,4 +1,4 @@
-"""Where things are kept that only save time and may be deleted at any moment."""
+"""Where files are kept that only save time and may be deleted at any moment."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import functools
 import os
 from pathlib import Path
 
+import platformdirs
+
 
 def cache_folder() -> Path:
-    """``${MMSOLA_CACHE:-~/.cache/mmsola}``."""
-    return _folder(os.environ.get('MMSOLA_CACHE') or '~/.cache/mmsola', os.environ.get('HOME'))
+    """``$MMSOLA_CACHE``, else that of the system: ``~/.cache/mmsola`` on Linux."""
+    # what it depends on: asked for at every read of a file that it keeps
+    return _folder(*map(os.environ.get, ('MMSOLA_CACHE', 'XDG_CACHE_HOME', 'HOME')))
 
 
-# asked for at every read of a file that it keeps
 @functools.lru_cache(maxsize=16)
-def _folder(path: str, home: str | None) -> Path:
-    return Path(path).expanduser()
+def _folder(of_mmsola: str | None, *_: str | None) -> Path:
+    if of_mmsola:
+        return Path(of_mmsola).expanduser()
+    return platformdirs.user_cache_path('mmsola', appauthor=False)

@@ -1,7 +1,7 @@
 """Remembers which feature files passed the check, so that the next run need not read them again.
 
-One small json file for each setting of a feature store, in ``${MMSOLA_CACHE:-~/.cache/mmsola}``
-below ``checked/``. It only ever saves time: what cannot be read or written is not used.
+One small json file for each setting of a feature store, in :func:`cache_folder` below ``checked/``.
+It only ever saves time: what cannot be read or written is not used.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmsola.atomic import replacing
 from mmsola.datasets.features.cache_folder import cache_folder
 
 # Raised whenever the check learns to find something new, so that old passes do not count.
@@ -22,7 +22,7 @@ CHECK_VERSION = 2
 class Passed(NamedTuple):
     """A video that passed: the file it was in then, its shape (T, C), and how far it was looked at.
 
-    ``size`` in bytes and ``mtime_ns`` tell whether the file is still the same.
+    ``size`` in bytes and ``mtime_ns`` are compared: another value is another file.
     """
 
     size: int
@@ -53,22 +53,12 @@ def save(settings: dict[str, Any], passed: dict[str, Passed]) -> None:
     file = _file(settings)
     # Other processes check their share of the videos meanwhile: keep what they wrote.
     content = {'settings': settings, 'passed': {**load(settings), **passed}}
-    partial = None
-    try:
-        os.makedirs(os.path.dirname(file), exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            'w', encoding='utf-8', dir=os.path.dirname(file), suffix='.partial', delete=False
-        ) as stream:
-            partial = stream.name
-            json.dump(content, stream)
-        os.replace(partial, file)
-    except OSError:
-        if partial is not None:
-            with contextlib.suppress(OSError):
-                os.remove(partial)
+    # a cache that cannot be written to only costs time
+    with contextlib.suppress(OSError), replacing(file) as partial:
+        partial.write_text(json.dumps(content), encoding='utf-8')
 
 
-def _file(settings: dict[str, Any]) -> str:
+def _file(settings: dict[str, Any]) -> Path:
     text = json.dumps([CHECK_VERSION, settings], sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:24] + '.json'
-    return os.path.join(cache_folder(), 'checked', name)
+    return cache_folder() / 'checked' / name

@@ -57,7 +57,7 @@ class Container:
         return array.shape, array.dtype
 
     def is_plainly_finite(self, key: str) -> bool:
-        """Whether it can be told without parsing the values that all are finite."""
+        """Whether it is clear without parsing the values that all are finite."""
         return False
 
     def pooling_line(self, key: str, axes: tuple[int, ...]) -> str:

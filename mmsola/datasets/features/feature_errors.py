@@ -1,4 +1,4 @@
-"""What is said about features that cannot be used: where, found, expected and how to fix it."""
+"""Errors of features that cannot be used: where, found, expected and how to fix it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ALWAYS_READ_BYTES = 64 << 20  # so much may be claimed by any file
 
 
 class FeatureError(ValueError):
-    """Features that cannot be used; says file or video, found, expected and how to fix it."""
+    """Features that cannot be used; has file or video, found, expected and how to fix it."""
 
 
 def feature_error(found: str, expected: str, fix: str) -> FeatureError:
@@ -44,7 +44,7 @@ def check_size(
         where: File, for the message.
         shape: What the header claims.
         dtype: Likewise.
-        plain_bytes: Bytes of the values, not compressed, as the container says.
+        plain_bytes: Bytes of the values, not compressed, as the container declares.
         stored_bytes: Bytes that they take in the file.
 
     Raises:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from mmsola.datasets.features import check_cache
-from mmsola.datasets.features.array_axes import ArrayAxes, AxesFault, axes_of
-from mmsola.datasets.features.feature_errors import FeatureError, dtype_error, feature_error
+from mmsola.datasets.features.array_layout import ArrayLayout
+from mmsola.datasets.features.feature_check import check_features
+from mmsola.datasets.features.feature_errors import FeatureError, feature_error
 from mmsola.datasets.features.open_container import open_container
 from mmsola.files.file_names import leads_out
+from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names
 
 __all__ = ['FeatureError', 'FeatureStore']
-
-_CHECK_THREADS = 4
-_CHECK_BLOCK_BYTES = 16 << 20  # values are looked at in blocks of this size, whatever a file holds
-_BAR_DELAY_SEC = 2
-_NAMED = 5  # bad videos that a message describes before it only counts
 
 
 class FeatureStore:
@@ -88,6 +80,7 @@ class FeatureStore:
         self.root = os.path.expanduser(os.fspath(root))
         self.format = format
         self.layout = layout
+        self.array_layout = ArrayLayout(layout, tuple(pool_axes), num_channels)
         self.file_name = file_name
         self.entry = entry
         self.num_channels = num_channels
@@ -116,7 +109,7 @@ class FeatureStore:
             )
             if not self._names:
                 of_entry = '' if self.entry is None else f' with an entry {self.entry!r}'
-                examples = ', '.join(map(repr, sorted(keys)[:3])) or f'nothing{of_entry}'
+                examples = first_few(map(repr, sorted(keys)), 3) or f'nothing{of_entry}'
                 raise feature_error(
                     f'{self.root}: no video found; it holds {examples}',
                     f'names like {self.file_name!r}{of_entry}',
@@ -125,7 +118,7 @@ class FeatureStore:
         return list(self._names)
 
     def find(self, names: Iterable[str]) -> dict[str, str]:
-        """Match the names of videos with those held; which are held under another name, as that.
+        """Match the names of videos with those held: which are held under which other name.
 
         From now on the store knows these videos by their own names too.
         """
@@ -158,9 +151,20 @@ class FeatureStore:
         Raises:
             FeatureError: The video is missing, or its header cannot be used.
         """
-        if name not in self._checked_shapes:
-            return self._inspect(name)
-        return self._checked_shapes[name]
+        return self._checked_shapes.get(name) or self.inspect(name)
+
+    def inspect(self, name: str) -> tuple[int, int]:
+        """(T, C) of a video, from its header.
+
+        Raises:
+            FeatureError: As :meth:`shape`.
+        """
+        shape, dtype = self._call(self._container.header, name)
+        return self.array_layout.shape(self.path(name), shape, dtype, self._pooling_line(name))
+
+    def is_plainly_finite(self, name: str) -> bool:
+        """Whether it is clear without parsing the values that all are finite."""
+        return self._call(self._container.is_plainly_finite, name)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Snippets ``start`` to ``stop - 1`` of a video, a new float32 array (stop - start, C).
@@ -170,17 +174,18 @@ class FeatureStore:
                 NaN and Inf are the check's to find, not looked for here.
         """
         array = self._call(self._container.open, name)
-        num_snippets = self._usable_shape(name, array.shape, array.dtype)[0]
+        where, pooling_line = self.path(name), self._pooling_line(name)
+        num_snippets = self.array_layout.shape(where, array.shape, array.dtype, pooling_line)[0]
         stop = num_snippets if stop is None else stop
         if not 0 <= start < stop <= num_snippets:
             raise feature_error(
-                f'{self.path(name)}: snippets {start} to {stop} are asked for, it has '
-                f'{num_snippets}',
+                f'{where}: snippets {start} to {stop} are asked for, it has {num_snippets}',
                 f'0 <= start < stop <= {num_snippets}',
                 'ask for a window inside the video',
             )
+        axes = self.array_layout.axes(where, array.shape, pooling_line)
         try:
-            window = self._axes(name, array.shape).window(array, start, stop)
+            window = axes.window(array, start, stop)
         except (OSError, RuntimeError, ValueError) as error:  # a damaged block of an HDF5 file
             raise self._unreadable(name, error) from error
         return np.array(window, dtype=np.float32, order='C')
@@ -188,10 +193,7 @@ class FeatureStore:
     def check(
         self, names: Iterable[str] | None = None, values: bool = True, progress: bool = True
     ) -> None:
-        """Look at every video, and complain about all bad ones at once.
-
-        First at shapes and types, then, with ``values``, for NaN and Inf. Files that passed and
-        did not change since (by size and modification time) are not opened again.
+        """Look at every video, and report all bad ones at once (see :mod:`feature_check`).
 
         Args:
             names: The videos to look at; None for all.
@@ -202,58 +204,13 @@ class FeatureStore:
             FeatureError: Lists the first few bad videos and counts all.
         """
         wanted = self.names() if names is None else list(dict.fromkeys(names))
-        # Stamps are taken before anything is read: a file that changes meanwhile is read next time.
-        stamps = {name: self.stamp(name) for name in wanted}
-        known = {
-            name: passed
-            for name, passed in check_cache.load(self.settings()).items()
-            if stamps.get(name) == (passed.size, passed.mtime_ns)
-        }
-        unknown = [name for name in wanted if name not in known]
-        if unknown:
-            _ = unknown[0] in self  # a damaged HDF5 file is one problem, not one a video
-        shapes, problems = _each(self._inspect, unknown, 'headers', progress)
-        for name, passed in known.items():
-            shapes[name] = (passed.num_snippets, passed.num_channels)
-        if self.num_channels is None:
-            problems.update(self._odd_channels(shapes))
-        if values:
-            unread = [
-                name
-                for name in wanted
-                if name not in problems and not (name in known and known[name].values)
-            ]
-            problems.update(_each(self._inspect_values, unread, 'values', progress)[1])
-
-        good = {name: shape for name, shape in shapes.items() if name not in problems}
-        self._checked_shapes.update(good)
-        passed_now = {}
-        for name, shape in good.items():
-            stamp = stamps[name]
-            has_values = values or (name in known and known[name].values)
-            if stamp is not None:
-                passed_now[name] = check_cache.Passed(
-                    stamp[0], stamp[1], shape[0], shape[1], has_values
-                )
-        if any(known.get(name) != passed for name, passed in passed_now.items()):
-            check_cache.save(self.settings(), passed_now)
-        if problems:
-            lines = [problems[name] for name in wanted if name in problems]
-            rest = f'\n... and {len(lines) - _NAMED} more' if len(lines) > _NAMED else ''
+        shapes, complaints = check_features(self, wanted, values, progress)
+        self._checked_shapes.update(shapes)
+        if complaints:
             raise FeatureError(
-                f'{self.root}: {len(lines)} of {len(wanted)} videos cannot be used\n'
-                + '\n'.join(f'- {line}' for line in lines[:_NAMED])
-                + rest
+                f'{self.root}: {len(complaints)} of {len(wanted)} videos cannot be used\n'
+                + first_few([f'- {line}' for line in complaints], separator='\n')
             )
-
-    def _key(self, name: str) -> str:
-        if leads_out(name):
-            raise feature_error(
-                f'{self.root}: the name of video {name!r} leads out of it',
-                'a name without .. or a root',
-                'rename this entry of the annotation file',
-            )
-        return self.file_name.replace('{name}', self._held_as.get(name, name))
 
     def settings(self) -> dict[str, Any]:
         """How files become features: what remembered results depend on, besides the files."""
@@ -267,11 +224,20 @@ class FeatureStore:
             **({'pool_axes': self.pool_axes} if self.pool_axes else {}),
         }
 
+    def _key(self, name: str) -> str:
+        if leads_out(name):
+            raise feature_error(
+                f'{self.root}: the name of video {name!r} leads out of it',
+                'a name without .. or a root',
+                'rename this entry of the annotation file',
+            )
+        return self.file_name.replace('{name}', self._held_as.get(name, name))
+
     def _call(self, of_container: Callable[[str], Any], name: str) -> Any:
         """Ask the container about a video that must be there."""
         key = self._key(name)
         if key not in self._container:
-            examples = ', '.join(map(repr, self.names()[:3]))
+            examples = first_few(map(repr, self.names()), 3)
             raise feature_error(
                 f'{self.path(name)}: no features of video {name!r}; there are {len(self)} videos, '
                 f'such as {examples}',
@@ -291,135 +257,5 @@ class FeatureStore:
             'correct its rights, or copy or download it again',
         )
 
-    def _inspect(self, name: str) -> tuple[int, int]:
-        return self._usable_shape(name, *self._call(self._container.header, name))
-
-    def _usable_shape(self, name: str, stored: Sequence[int], dtype: Any) -> tuple[int, int]:
-        """(T, C) of an array as it is stored, if it is one of snippet features."""
-        where = self.path(name)
-        axes = '(T, C)' if self.layout == 'TC' else '(C, T)'
-        found = self._axes(name, stored)
-        if getattr(dtype, 'kind', '') != 'f' or dtype.itemsize not in (2, 4, 8):
-            raise dtype_error(where, dtype)
-        num_snippets, num_channels = stored[found.time], stored[found.channel]
-        if 0 in stored:
-            what = 'snippets' if not num_snippets else 'values' if num_channels else 'channels'
-            raise feature_error(
-                f'{where}: has zero {what}, shape {tuple(stored)}',
-                f'{axes} with at least one snippet',
-                'extract this video again, or leave it out of the annotation file',
-            )
-        if self.num_channels not in (None, num_channels):
-            if num_snippets == self.num_channels:
-                raise self._transposed(f'{where}: shape {tuple(stored)}')
-            raise feature_error(
-                f'{where}: has {num_channels} channels, shape {tuple(stored)} read as {axes}',
-                f'{self.num_channels} channels',
-                'correct num_channels in the config, or extract this video again',
-            )
-        return int(num_snippets), int(num_channels)
-
-    def _axes(self, name: str, stored: Sequence[int]) -> ArrayAxes:
-        try:
-            return axes_of(stored, self.layout, self.pool_axes)
-        except AxesFault as fault:
-            fix = 'squeeze the other axes when features are extracted'
-            if fault.pool:
-                convert = self._container.pooling_line(self._key(name), fault.pool)
-                fix = (
-                    'say which axes to average over, such as '
-                    f'feature=dict(pool_axes={list(fault.pool)})'
-                    + (f', or convert each file once: {convert}' if convert else '')
-                )
-            raise feature_error(
-                f'{self.path(name)}: {fault}',
-                f'2 axes, {"(T, C)" if self.layout == "TC" else "(C, T)"}: one vector for each '
-                'snippet, beside axes of length 1',
-                fix,
-            ) from fault
-
-    def _transposed(self, found: str) -> FeatureError:
-        other, axes = ('CT', '(C, T)') if self.layout == 'TC' else ('TC', '(T, C)')
-        return feature_error(
-            f'{found} looks like {axes}',
-            f'layout={self.layout!r}, as the config says',
-            f"set layout='{other}'",
-        )
-
-    def _odd_channels(self, shapes: dict[str, tuple[int, int]]) -> dict[str, str]:
-        """Videos whose channels differ from what most have, each with its complaint."""
-        if len(shapes) < 2:
-            return {}
-        ((num_channels, count),) = Counter(c for _, c in shapes.values()).most_common(1)
-        lengths = {snippets for snippets, _ in shapes.values()}
-        if len(lengths) == 1 and 2 * count <= len(shapes):
-            # All videos equally long, and hardly two of the same channels: the axes are swapped.
-            raise self._transposed(
-                f'{self.root}: axis {self.layout.index("T")} is {lengths.pop()} in all '
-                f'{len(shapes)} videos while the other one varies; this'
-            )
-        return {
-            name: str(
-                feature_error(
-                    f'{self.path(name)}: has {channels} channels',
-                    f'{num_channels}, as {count} of {len(shapes)} videos have',
-                    'extract this video again, or give num_channels if this one is right',
-                )
-            )
-            for name, (_, channels) in shapes.items()
-            if channels != num_channels
-        }
-
-    def _inspect_values(self, name: str) -> None:
-        """Raise if a value of this video is NaN or Inf (in float32, as it will be used)."""
-        if self._call(self._container.is_plainly_finite, name):
-            return
-        num_snippets, num_channels = self._inspect(name)
-        block = max(1, _CHECK_BLOCK_BYTES // (4 * num_channels))
-        count, first = 0, ''
-        for start in range(0, num_snippets, block):
-            features = self.read(name, start, min(start + block, num_snippets))
-            is_finite = np.isfinite(features)
-            if is_finite.all():
-                continue
-            snippets, channels = np.nonzero(~is_finite)
-            if not count:
-                kind = 'NaN' if np.isnan(features[snippets[0], channels[0]]) else 'Inf'
-                first = f'{kind} at snippet {start + snippets[0]}, channel {channels[0]}'
-            count += len(snippets)
-        if count:
-            raise feature_error(
-                f'{self.path(name)}: {count} of {num_snippets * num_channels} values are NaN or '
-                f'Inf, the first is {first}',
-                'finite values',
-                'extract this video again, or leave it out of the annotation file',
-            )
-
-
-def _each(
-    function: Callable[[str], Any], names: list[str], what: str, progress: bool
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Results and complaints of a function, by name of the video; threads hide waiting for disk."""
-
-    def call(name: str) -> Any:
-        try:
-            return function(name)
-        except FeatureError as error:
-            return error
-
-    with (
-        ThreadPoolExecutor(_CHECK_THREADS) as threads,
-        tqdm(
-            threads.map(call, names),
-            desc=f'Checking features, {what}',
-            total=len(names),
-            unit='video',
-            delay=_BAR_DELAY_SEC,
-            leave=False,
-            file=sys.stderr,
-            disable=not progress,
-        ) as outcomes,
-    ):
-        by_name = dict(zip(names, outcomes, strict=True))
-    problems = {name: str(out) for name, out in by_name.items() if isinstance(out, FeatureError)}
-    return {name: out for name, out in by_name.items() if name not in problems}, problems
+    def _pooling_line(self, name: str) -> Callable[[tuple[int, ...]], str]:
+        return lambda axes: self._container.pooling_line(self._key(name), axes)

@@ -1,4 +1,4 @@
-"""Write a video's features bit by bit, in no more memory than a bit takes."""
+"""Write a video's features in parts, in no more memory than one part takes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class FeatureWriter:
             FeatureError: A value is not finite, or does not fit into the dtype.
             OSError: The disk is full.
         """
-        with np.errstate(over='ignore'):  # told below, with its video
+        with np.errstate(over='ignore'):  # reported below, with its video
             rows = features.astype(self.dtype)
         if not np.isfinite(rows).all():
             raise feature_error(
@@ -69,6 +69,6 @@ class FeatureWriter:
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        with contextlib.suppress(OSError):  # of a full disk, which is told already
+        with contextlib.suppress(OSError):  # of a full disk, which is reported already
             self._file.close()
         self._partial.unlink(missing_ok=True)

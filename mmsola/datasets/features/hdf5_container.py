@@ -15,6 +15,7 @@ from mmsola.datasets.features.feature_errors import (
     feature_error,
     truncated_error,
 )
+from mmsola.files.first_few import first_few
 
 
 class Hdf5File(Container):
@@ -109,7 +110,7 @@ class Hdf5File(Container):
         entries = list(found) if isinstance(found, h5py.Group) else []
         kind = type(found).__name__.lower()
         return feature_error(
-            f'{self.path(key)}: is a {kind} that holds {", ".join(map(repr, entries[:5]))}',
+            f'{self.path(key)}: is a {kind} that holds {first_few(map(repr, entries))}',
             'a dataset',
             f'name the features with entry=..., such as entry={(entries or ["features"])[0]!r}',
         )

@@ -21,13 +21,13 @@ def map_npy(stream: BinaryIO, path: str, fix: str) -> np.ndarray:
     """The array of an npy file, read-only, of which only what is used is read.
 
     Raises:
-        FeatureError: The file is pickled (``fix`` says how to convert it), damaged or no npy file.
+        FeatureError: The file is pickled (``fix`` is how to convert it), damaged or no npy file.
     """
     shape, is_fortran, dtype = npy_header(stream, path, fix)
     offset = stream.tell()
     size = math.prod(shape) * dtype.itemsize
     held = os.fstat(stream.fileno()).st_size - offset
-    # less was cut off; more means that the header lies, and a video is longer than it says
+    # less was cut off; more means that the header is wrong, and a video is longer
     if size != held:
         raise truncated_error(path, f'holds {held} bytes, shape {shape} takes {size}')
     # The map lives as long as the array does, a window read; it needs no open file.

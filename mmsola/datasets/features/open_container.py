@@ -9,6 +9,7 @@ from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_errors import feature_error, pickled_error
 from mmsola.datasets.features.feature_files import files_by_suffix
 from mmsola.datasets.features.hdf5_container import Hdf5File
+from mmsola.datasets.known_sets import see_page
 
 FOLDER_FORMATS = {'csv': CsvFolder, 'npy': NpyFolder, 'npz': NpzFolder, 'pt': PtFolder}
 FORMATS = ('auto', *FOLDER_FORMATS, 'hdf5')
@@ -32,7 +33,7 @@ def open_container(root: str, format: str, entry: str | None, cache: bool = Fals
         raise feature_error(
             f'{root or "(no path given)"}: does not exist',
             'a folder with feature files, or one HDF5 file',
-            'correct the path of the features in the config',
+            f'correct the path of the features in the config{see_page(root)}',
         )
     if os.path.isfile(root):
         return _open_hdf5(root, format, entry)

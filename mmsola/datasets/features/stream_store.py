@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dist import is_main_process
-from mmengine.logging import print_log
 
 from mmsola.datasets.features.feature_errors import FeatureError, feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
-
-_NAMED = 5  # videos that a message names before it only counts
+from mmsola.files.first_few import first_few
+from mmsola.main_process_log import log_in_main_process
 
 
 class StreamStore(FeatureStore):
     """Two or more feature stores as one, whose channels are those of all streams in their order.
 
     Extractions of RGB and of flow often differ by a snippet or two. What one stream has more than
-    another is cut off its end, and how often is said once.
+    another is cut off its end, and how often is logged once.
 
     Args:
         root: The folder in which the streams lie.
@@ -56,9 +54,9 @@ class StreamStore(FeatureStore):
         self.stores = []
         for stream in streams:
             own = {'root': stream} if isinstance(stream, str) else dict(stream)
-            place = Path(self.root, own.pop('root', ''))
-            self.stores.append(FeatureStore(place, **{**settings, **own}))
-        self._said_surplus = False
+            path = Path(self.root, own.pop('root', ''))
+            self.stores.append(FeatureStore(path, **{**settings, **own}))
+        self._has_logged_surplus = False
 
     def names(self) -> list[str]:
         """Every video that all streams hold, sorted.
@@ -180,21 +178,17 @@ class StreamStore(FeatureStore):
             if max(lengths) > min(lengths):
                 surplus.append(f'{name} ({" and ".join(map(str, lengths))})')
         if problems:
-            rest = f'\n... and {len(problems) - _NAMED} more' if len(problems) > _NAMED else ''
             raise FeatureError(
                 f'{self.root}: the streams of {len(problems)} of {len(wanted)} videos do not fit '
-                'each other\n' + '\n'.join(f'- {line}' for line in problems[:_NAMED]) + rest
+                'each other\n' + first_few([f'- {problem}' for problem in problems], separator='\n')
             )
-        if surplus and not self._said_surplus:
-            self._said_surplus = True
-            if is_main_process():
-                more = ', ...' if len(surplus) > _NAMED else ''
-                print_log(
-                    f'{self.root}: in {len(surplus)} of {len(wanted)} videos one stream has up to '
-                    f'{self.max_surplus} snippets more, which are cut off its end: '
-                    f'{", ".join(surplus[:_NAMED])}{more}',
-                    'current',
-                )
+        if surplus and not self._has_logged_surplus:
+            self._has_logged_surplus = True
+            log_in_main_process(
+                f'{self.root}: in {len(surplus)} of {len(wanted)} videos one stream has up to '
+                f'{self.max_surplus} snippets more, which are cut off its end: '
+                f'{first_few(surplus)}'
+            )
 
     def settings(self) -> dict[str, Any]:
         """How files become features: what remembered results depend on, besides the files."""

@@ -28,7 +28,7 @@ def make_demo_data(
     own (the scene), a slow drift of the scene, noise, and a faint sign of whether the action is
     going on, blurred at its boundaries. So most of a feature is constant inside a video, and what a
     localizer needs is the smallest part. Nothing here is tuned to make SoLa win: the drift is a
-    nuisance that Similarity Matching cannot tell from the action.
+    nuisance that Similarity Matching cannot separate from the action.
 
     Each video has 1 to 4 segments of one class with background between them, and a ``subject``; no
     subject is in both subsets. The same arguments give the same bytes.

@@ -43,7 +43,7 @@ class Mover:
     """A shape and the way that it wanders.
 
     Attributes:
-        outline: ``(P, 2)``, around the middle of the shape.
+        outline: ``(P, 2)``, relative to the middle of the shape.
         colour: BGR.
         speed: Mean speed per second.
         waves_hz: ``(3, 2)``, frequencies of the waves that its x and y are made of.
@@ -59,30 +59,30 @@ class Mover:
     motion_phase: float
 
     def wander(self, sec: np.ndarray) -> np.ndarray:
-        """Places ``(T, 2)`` after ``sec`` ``(T,)`` of wandering, never closer than MARGIN."""
+        """Centres ``(T, 2)`` after ``sec`` ``(T,)`` of wandering, never closer than MARGIN."""
         waves = np.sin(2 * np.pi * (sec[:, None, None] * self.waves_hz + self.wave_phases))
         return 0.5 + (0.5 - MARGIN) * (_WAVES * waves).sum(axis=1)
 
     def act(self, actions: Sequence[Action], num_frames: int, fps: float) -> np.ndarray:
-        """Places ``(T, 2)`` in each frame of a video with these actions.
+        """Centres ``(T, 2)`` in each frame of a video with these actions.
 
-        During a motion the way waits where it was left, and is taken up again afterwards.
+        During a motion the way stops, and goes on afterwards from where it stopped.
         """
         amounts = action_amounts(actions, num_frames, fps)
         moving = np.zeros(num_frames)
         for label in amounts.keys() & MOTIONS.keys():
             moving += amounts[label]
-        places = self.wander(np.cumsum(1 - moving) / fps)
+        centres = self.wander(np.cumsum(1 - moving) / fps)
         phase = self.motion_phase + np.arange(num_frames) / fps * self.speed / CYCLE
         for action in actions:
             if action.label in MOTIONS:
                 frames = slice(max(action.start_frame, 0), min(action.end_frame, num_frames))
                 offset = REACH * MOTIONS[action.label](phase[frames])
                 # starts where the shape is, unless it would leave the picture from there
-                middle = np.clip(places[frames][0] - offset[0], MARGIN + REACH, 1 - MARGIN - REACH)
+                middle = np.clip(centres[frames][0] - offset[0], MARGIN + REACH, 1 - MARGIN - REACH)
                 share = moving[frames, None]
-                places[frames] = (1 - share) * places[frames] + share * (middle + offset)
-        return places
+                centres[frames] = (1 - share) * centres[frames] + share * (middle + offset)
+        return centres
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ def render_frames(
     drift = np.sin(2 * np.pi * (frames / fps / look.drift_sec + look.drift_phase))
     for frame in frames:
         picture = look.scene.copy()
-        for mover, places in zip(look.distractors, behind):
-            _paint(picture, [mover.outline], places[frame], mover.colour)
+        for mover, centres in zip(look.distractors, behind):
+            _paint(picture, [mover.outline], centres[frame], mover.colour)
         contours = [look.actor.outline]
         for label, amount in forms.items():
             if amount[frame] > 0:
@@ -181,12 +181,12 @@ def _draw_outline(rng: np.random.Generator) -> np.ndarray:
 def _paint(
     picture: np.ndarray,
     contours: Sequence[np.ndarray],
-    place: np.ndarray,
+    centre: np.ndarray,
     colour: tuple[int, ...],
 ) -> None:
     # the centre of a pixel is a whole number for OpenCV, its border a half
     scaled = [
-        np.rint(((contour + place) * len(picture) - 0.5) * 2**_SUBPIXEL_BITS).astype(np.int32)
+        np.rint(((contour + centre) * len(picture) - 0.5) * 2**_SUBPIXEL_BITS).astype(np.int32)
         for contour in contours
     ]
     cv2.fillPoly(picture, scaled, colour, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS)

@@ -36,7 +36,7 @@ _VERSION = 1
 
 
 class VideoWorldError(ValueError):
-    """A world that cannot be made; says what was found, what was expected and how to fix it."""
+    """A world that cannot be made; has what was found, what was expected and how to fix it."""
 
 
 def make_video_world(
@@ -234,7 +234,7 @@ def _write_video(
         for frame in frames:
             writer.write(frame)
         writer.release()
-        # the writer says nothing of a full disk
+        # the writer does not report a full disk
         written = int(cv2.VideoCapture(str(partial)).get(cv2.CAP_PROP_FRAME_COUNT))
         if written != num_frames:
             raise _error(

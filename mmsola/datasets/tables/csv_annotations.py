@@ -5,23 +5,24 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from mmsola.argument_checks import check_choice
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.tables.seeded_split import draw_validation
 from mmsola.datasets.tables.segment_csv import CsvRow, SegmentTable, read_segment_csv
 from mmsola.datasets.videos.video import Video, VideoError, list_videos
+from mmsola.files.first_few import first_few
 from mmsola.files.suffixes import VIDEO_SUFFIXES
 from mmsola.structures.video_record import ROUNDING_SEC
 
-_SHOWN = 10  # problems, or names of videos
+_SHOWN = 10  # problems in a message
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ def annotate_from_csv(
         AnnotationError: Of all problems of the table together.
         VideoError: There is no video.
     """
-    if on_bad not in ('stop', 'skip'):
-        raise ValueError(f"on_bad is {on_bad!r}; expected 'stop' or 'skip'.")
+    check_choice('annotate_from_csv', 'on_bad', on_bad, ('stop', 'skip'))
     table = read_segment_csv(csv_file)
     if with_unnamed and 'subset' in table.columns:
         raise AnnotationError(
@@ -98,8 +98,8 @@ def annotate_from_csv(
     database: dict[str, dict[str, Any]] = {}
     skipped: list[str] = []
     clipped = 0
-    named = sorted([*rows_of, *(unnamed if with_unnamed else ())])
-    for name in tqdm(named, desc='videos', leave=False, disable=None):
+    names = sorted([*rows_of, *(unnamed if with_unnamed else ())])
+    for name in tqdm(names, desc='videos', leave=False, disable=None):
         rows = rows_of.get(name, [])
         try:
             entry = _entry(files[name], rows)
@@ -116,7 +116,7 @@ def annotate_from_csv(
         clipped += sum(end_sec > entry['duration'] + ROUNDING_SEC for end_sec in ends_sec)
         database[name] = entry
     if not problems and not any(entry['annotations'] for entry in database.values()):
-        rest = f' without the {_count(len(skipped), "video")} skipped' if skipped else ''
+        rest = f' without the {counted(len(skipped), "video")} skipped' if skipped else ''
         problems.append((0, f'there is no segment{rest}; expected some to learn from'))
     if problems:
         raise _error(str(csv_file), problems)
@@ -129,36 +129,6 @@ def annotate_from_csv(
         clipped,
         table.unused,
     )
-
-
-def summary_lines(annotations: CsvAnnotations) -> list[str]:
-    """How many videos, segments and classes there are, in which subsets, and what is not there."""
-    entries = list(annotations.database.values())
-    labels = Counter(one['label'] for entry in entries for one in entry['annotations'])
-    lines = [
-        f'{_count(len(entries), "video")} of {_length(entries)}, '
-        f'{_count(labels.total(), "segment")} of {_count(len(labels), "class", "classes")}',
-        '  classes: ' + ', '.join(f'{label} {n}' for label, n in labels.most_common()),
-    ]
-    for subset in sorted({entry['subset'] for entry in entries}):
-        members = [entry for entry in entries if entry['subset'] == subset]
-        segments = sum(len(entry['annotations']) for entry in members)
-        empty = sum(not entry['annotations'] for entry in members)
-        lines.append(
-            f'  {subset}: {_count(len(members), "video")} of {_length(members)}, '
-            f'{_count(segments, "segment")}' + (f', {empty} without action' if empty else '')
-        )
-    if annotations.clipped:
-        lines.append(f'{_count(annotations.clipped, "segment")} past the end: clipped when read')
-    if annotations.unused:
-        lines.append(f'columns not used: {", ".join(annotations.unused)}')
-    if annotations.unnamed:
-        names = _first([repr(name) for name in annotations.unnamed])
-        lines.append(f'{_count(len(annotations.unnamed), "video")} not in the table: {names}')
-    if annotations.skipped:
-        lines.append(f'{_count(len(annotations.skipped), "video")} skipped:')
-        lines += [f'  {line}' for line in annotations.skipped]
-    return lines
 
 
 def _by_video(
@@ -188,8 +158,8 @@ def _by_video(
         problems.append(
             (
                 rows[0].line,
-                f'video {video!r} ({_count(len(rows), "row")}) is not in {folder}; expected a name '
-                f'such as {", ".join(map(repr, near))}',
+                f'video {video!r} ({counted(len(rows), "row")}) is not in {folder}; expected a '
+                f'name such as {", ".join(map(repr, near))}',
             )
         )
     return rows_of
@@ -201,12 +171,12 @@ def _near(video: str, names: Sequence[str]) -> list[str]:
 
 
 def _contradictions(rows: Sequence[CsvRow], with_subset: bool) -> list[tuple[int, str]]:
-    """What rows of one video say of it that cannot both be."""
+    """What rows of one video state that cannot both be."""
     video, problems = rows[0].video, []
     for what in ('subset', 'subject'):
-        said = {getattr(row, what).lower(): row for row in reversed(rows) if getattr(row, what)}
-        if len(said) > 1:
-            one, other = sorted(said.values(), key=lambda row: row.line)[:2]
+        values = {getattr(row, what).lower(): row for row in reversed(rows) if getattr(row, what)}
+        if len(values) > 1:
+            one, other = sorted(values.values(), key=lambda row: row.line)[:2]
             problems.append(
                 (
                     other.line,
@@ -214,7 +184,7 @@ def _contradictions(rows: Sequence[CsvRow], with_subset: bool) -> list[tuple[int
                     f'{one.line} {getattr(one, what)!r}; expected one {what} a video',
                 )
             )
-        elif not said and what == 'subset' and with_subset:
+        elif not values and what == 'subset' and with_subset:
             problems.append(
                 (rows[0].line, f'video {video!r} has no subset; expected one in one of its rows')
             )
@@ -234,7 +204,7 @@ def _entry(file: Path, rows: Sequence[CsvRow]) -> dict[str, Any]:
     video = Video(file)
     for _ in video.frames([0, video.num_frames - 1]):  # what was cut off lacks its end
         pass
-    subsets, subjects = _said(rows, 'subset'), _said(rows, 'subject')
+    subsets, subjects = _values(rows, 'subset'), _values(rows, 'subject')
     entry: dict[str, Any] = {
         'duration': video.duration_sec,
         'fps': video.fps,
@@ -251,7 +221,7 @@ def _entry(file: Path, rows: Sequence[CsvRow]) -> dict[str, Any]:
     return entry
 
 
-def _said(rows: Sequence[CsvRow], what: str) -> list[str]:
+def _values(rows: Sequence[CsvRow], what: str) -> list[str]:
     return [getattr(row, what) for row in rows if getattr(row, what)]
 
 
@@ -284,26 +254,14 @@ def _split(database: dict[str, dict[str, Any]], share: float, seed: int) -> None
 
 def _error(file: str, problems: Sequence[tuple[int, str]]) -> AnnotationError:
     lines = [f'{file}:{line}: {text}' if line else text for line, text in sorted(problems)]
-    rest = f'\n... and {len(lines) - _SHOWN} more' if len(lines) > _SHOWN else ''
-    shown = '\n'.join(lines[:_SHOWN])
     return AnnotationError(
-        f'{file}: {_count(len(problems), "problem")}\n{shown}{rest}\n'
+        f'{file}: {counted(len(problems), "problem")}\n'
+        + first_few(lines, _SHOWN, separator='\n')
+        + '\n'
         '  fix: correct these rows or videos'
     )
 
 
-def _length(entries: Iterable[dict[str, Any]]) -> str:
-    seconds = round(sum(entry['duration'] for entry in entries))
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    if hours:
-        return f'{hours} h {minutes} min'
-    return f'{minutes} min {seconds % 60} s' if minutes else f'{seconds} s'
-
-
-def _count(number: int, one: str, many: str = '') -> str:
+def counted(number: int, one: str, many: str = '') -> str:
+    """A number with its noun: ``1 video``, ``2 videos``."""
     return f'{number} {one if number == 1 else many or one + "s"}'
-
-
-def _first(names: Sequence[str]) -> str:
-    rest = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
-    return ', '.join(names[:_SHOWN]) + rest

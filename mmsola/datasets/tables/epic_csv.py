@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmsola.datasets.annotations import AnnotationError
+from mmsola.argument_checks import check_choice
+from mmsola.datasets.tables.csv_rows import read_rows, row_error
 from mmsola.datasets.tables.segment_csv import parse_time
 
 CLASS_KINDS = ('verb', 'noun')
 _SUBSETS = {'training': 'EPIC_100_train.csv', 'validation': 'EPIC_100_validation.csv'}
 _VIDEOS = 'EPIC_100_video_info.csv'
+_SOURCE = 'epic-kitchens-100-annotations'
 
 
 class EpicAnnotations(NamedTuple):
@@ -36,7 +37,7 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
     ``EPIC_100_verb_classes.csv`` or ``EPIC_100_noun_classes.csv``. A segment's label is the key of
     its class (``turn-on``), not the narrator's own word. Videos of the test subset have no public
     segments and are left out. The frame rate is left out as well: features have that at which
-    their frames were taken. Times stay as they are: who reads the annotation says what becomes of
+    their frames were extracted. Times stay as they are: who reads the annotation decides about
     reversed ones and of those past the end.
 
     Args:
@@ -46,8 +47,7 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
     Raises:
         AnnotationError: A file or a column is missing, or a row cannot be used; with file and line.
     """
-    if kind not in CLASS_KINDS:
-        raise ValueError(f'kind is {kind!r}; expected one of {CLASS_KINDS}.')
+    check_choice('annotate_epic_kitchens', 'kind', kind, CLASS_KINDS)
     folder = Path(folder)
     classes = _classes(folder / f'EPIC_100_{kind}_classes.csv')
     durations_sec = _durations_sec(folder / _VIDEOS)
@@ -55,13 +55,14 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
     trained: set[str] = set()
     for subset, name in _SUBSETS.items():
         file = folder / name
-        for line, row in _rows(
+        for line, row in read_rows(
             file,
             ('video_id', 'participant_id', 'start_timestamp', 'stop_timestamp', f'{kind}_class'),
+            _SOURCE,
         ):
             video = row['video_id']
             if video not in durations_sec:
-                raise _error(file, line, f'video {video!r} is not in {_VIDEOS}', 'one that is')
+                raise row_error(file, line, f'video {video!r} is not in {_VIDEOS}', 'one that is')
             entry = database.setdefault(
                 video,
                 {
@@ -72,7 +73,7 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
                 },
             )
             if entry['subset'] != subset:
-                raise _error(file, line, f'video {video!r} is in both subsets', 'one of them')
+                raise row_error(file, line, f'video {video!r} is in both subsets', 'one of them')
             label = _label(file, line, row[f'{kind}_class'], classes)
             times_sec = [
                 _seconds(file, line, row, f'{end}_timestamp', 'hh:mm:ss')
@@ -86,9 +87,9 @@ def annotate_epic_kitchens(folder: str | Path, kind: str) -> EpicAnnotations:
 
 def _classes(file: Path) -> tuple[str, ...]:
     names: list[str] = []
-    for line, row in _rows(file, ('id', 'key')):
+    for line, row in read_rows(file, ('id', 'key'), _SOURCE):
         if row['id'] != str(len(names)) or not row['key'] or row['key'] in names:
-            raise _error(
+            raise row_error(
                 file,
                 line,
                 f'class {row["id"]!r}, {row["key"]!r}',
@@ -100,16 +101,20 @@ def _classes(file: Path) -> tuple[str, ...]:
 
 def _durations_sec(file: Path) -> dict[str, float]:
     durations_sec = {}
-    for line, row in _rows(file, ('video_id', 'duration')):
+    for line, row in read_rows(file, ('video_id', 'duration'), _SOURCE):
         if row['video_id'] in durations_sec:
-            raise _error(file, line, f'video {row["video_id"]!r} for the second time', 'each once')
+            raise row_error(
+                file, line, f'video {row["video_id"]!r} for the second time', 'each once'
+            )
         durations_sec[row['video_id']] = _seconds(file, line, row, 'duration', 'seconds')
     return durations_sec
 
 
 def _label(file: Path, line: int, number: str, classes: Sequence[str]) -> str:
     if not number.isdecimal() or int(number) >= len(classes):
-        raise _error(file, line, f'the class {number!r}', f'a number from 0 to {len(classes) - 1}')
+        raise row_error(
+            file, line, f'the class {number!r}', f'a number from 0 to {len(classes) - 1}'
+        )
     return classes[int(number)]
 
 
@@ -118,51 +123,4 @@ def _seconds(file: Path, line: int, row: Mapping[str, str], column: str, expecte
         return parse_time(row[column])
     except ValueError as error:
         found = str(error).split(';')[0]  # what it expects comes after
-        raise _error(file, line, f'{column} {found}', expected) from error
-
-
-def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells of each row; at least these columns are in every one."""
-    if not file.is_file():
-        raise AnnotationError(
-            f'{file}: no such file\n  expected: the csv files of epic-kitchens-100-annotations\n'
-            '  fix: correct the folder, or copy this file to it'
-        )
-    try:
-        with file.open(encoding='utf-8-sig', newline='') as stream:
-            reader = csv.DictReader(stream, strict=True)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise _error(
-                    file,
-                    1,
-                    f'no column {", ".join(map(repr, missing))}',
-                    f'the columns {", ".join(columns)}',
-                )
-            is_empty = True
-            for row in reader:
-                if any(row[name] is None for name in columns):
-                    raise _error(file, reader.line_num, 'a row that is cut off', 'a whole row')
-                if None in row:
-                    raise _error(
-                        file,
-                        reader.line_num,
-                        'a row with more cells than the first one',
-                        'as many; a cell with a comma inside stands in quotes',
-                    )
-                is_empty = False
-                yield reader.line_num, row
-            if is_empty:
-                raise _error(file, 1, 'no row below the names of the columns', 'some rows')
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise AnnotationError(
-            f'{file}: is not csv in UTF-8: {error}\n  expected: a file of '
-            'epic-kitchens-100-annotations\n  fix: download it again'
-        ) from error
-
-
-def _error(file: Path, line: int, found: str, expected: str) -> AnnotationError:
-    return AnnotationError(
-        f'{file}:{line}: {found}\n  expected: {expected}\n  fix: correct this line, or download '
-        'the file again'
-    )
+        raise row_error(file, line, f'{column} {found}', expected) from error

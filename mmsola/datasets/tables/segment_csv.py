@@ -27,7 +27,7 @@ _CLOCK = re.compile(r'(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d*)?)')
 
 @dataclass(frozen=True)
 class CsvRow:
-    """One row; ``segment`` is None where it says that the video holds no action."""
+    """One row; ``segment`` is None where the video holds no action."""
 
     line: int
     video: str
@@ -59,7 +59,7 @@ def read_segment_csv(path: str | Path) -> SegmentTable:
 
     ``video``, ``start`` and ``end`` must be there, ``label``, ``subset`` and ``subject`` may. Times
     are seconds (``83.5``), ``mm:ss`` or ``hh:mm:ss``. A segment without label is an ``'action'``. A
-    row with neither start nor end says that somebody looked through the video and found no action.
+    row with neither start nor end means that somebody watched the video and found no action.
     Fields are parted by comma, semicolon or tab; with the latter two, ``1,5`` is a number too.
 
     Raises:

@@ -8,6 +8,8 @@ from mmaction.datasets.transforms import PackLocalizationInputs
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
+from mmsola.argument_checks import check_choice
+from mmsola.datasets.features.store_protocol import SnippetReader
 from mmsola.datasets.samplers import window_start
 
 # Where axes of (T, L, H, W, C) go.
@@ -17,10 +19,10 @@ TRUTHS = ('gt_bbox', 'gt_segments', 'gt_labels')  # one of each for a segment
 
 @TRANSFORMS.register_module()
 class LoadSnippetWindow(BaseTransform):
-    """Read ``window`` consecutive snippets from a random place of a video.
+    """Read ``window`` consecutive snippets from anywhere in a video.
 
-    Required keys: ``video_name``, ``num_snippets``, ``feature_store``, ``window_place`` (in [0, 1),
-    from ``SnippetWindowSampler``; None draws it from NumPy's global state).
+    Required keys: ``video_name``, ``num_snippets``, ``feature_store``, ``window_fraction`` (in [0,
+    1), from ``SnippetWindowSampler``; None draws it from NumPy's global state).
     Added keys: ``raw_feature`` ``(window, C)``, ``start_snippet``.
 
     Args:
@@ -35,7 +37,7 @@ class LoadSnippetWindow(BaseTransform):
         >>> with TemporaryDirectory() as folder:
         ...     np.save(f'{folder}/a.npy', np.zeros((30, 8), np.float32))
         ...     video = dict(video_name='a', num_snippets=30, feature_store=FeatureStore(folder))
-        ...     LoadSnippetWindow(window=23)(dict(video, window_place=0.5))['raw_feature'].shape
+        ...     LoadSnippetWindow(window=23)(dict(video, window_fraction=0.5))['raw_feature'].shape
         (23, 8)
     """
 
@@ -48,10 +50,10 @@ class LoadSnippetWindow(BaseTransform):
                 f'{results["video_name"]}: {results["num_snippets"]} snippets, window '
                 f'{self.window}; leave min_snippets of the data set out, and short videos are.'
             )
-        place = results['window_place']
-        place = np.random.random() if place is None else place
-        start = int(window_start(place, results['num_snippets'], self.window))
-        store = results['feature_store']
+        fraction = results['window_fraction']
+        fraction = np.random.random() if fraction is None else fraction
+        start = int(window_start(fraction, results['num_snippets'], self.window))
+        store: SnippetReader = results['feature_store']
         results['raw_feature'] = store.read(results['video_name'], start, start + self.window)
         results['start_snippet'] = start
         return results
@@ -78,8 +80,9 @@ class LoadSnippetSequence(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
+        store: SnippetReader = results['feature_store']
         part = results.get('read_snippets', ())
-        results['raw_feature'] = results['feature_store'].read(results['video_name'], *part)
+        results['raw_feature'] = store.read(results['video_name'], *part)
         return results
 
     def __repr__(self) -> str:
@@ -100,11 +103,7 @@ class LoadSnippetClips(BaseTransform):
     """
 
     def __init__(self, input_format: str = 'NCTHW') -> None:
-        if input_format not in CLIP_AXES:
-            raise ValueError(
-                f'{type(self).__name__}: input_format is {input_format!r}; expected one of '
-                f'{tuple(CLIP_AXES)}.'
-            )
+        check_choice(self, 'input_format', input_format, tuple(CLIP_AXES))
         self.input_format = input_format
 
     def transform(self, results: dict) -> dict:

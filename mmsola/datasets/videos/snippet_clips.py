@@ -62,7 +62,7 @@ class SnippetClips:
         self._facts: dict[str, tuple[int, float]] = {}
         self.keep = keep
         self.kept: dict[str, np.ndarray] = {}
-        self._said_lost: set[str] = set()
+        self._warned_about: set[str] = set()
 
     def num_frames(self, name: str) -> int:
         """Frames of a video; nothing is decoded.
@@ -86,7 +86,7 @@ class SnippetClips:
         Raises:
             VideoError: A frame cannot be decoded.
         """
-        return self.decode(name)[self._places(name)[1]]
+        return self.decode(name)[self._frames_of(name)[1]]
 
     def decode(self, name: str) -> np.ndarray:
         """The frames that any snippet of a video has, ``(F, H, W, 3)``, each once and in order.
@@ -97,14 +97,14 @@ class SnippetClips:
         if name in self.kept:
             return self.kept[name]
         video = Video(self.videos[name], self.fps)
-        wanted = self._places(name)[0]
+        wanted = self._frames_of(name)[0]
         views = []
         for begin in range(0, len(wanted), BLOCK_FRAMES):
             block = list(video.frames(wanted[begin : begin + BLOCK_FRAMES]))
             views += [crops[0] for crops in frame_views(block, self.frame_pipeline)]
         video.close()
-        if video.lost and name not in self._said_lost:
-            self._said_lost.add(name)
+        if video.lost and name not in self._warned_about:
+            self._warned_about.add(name)
             print_log(
                 f'{video.path}: {len(video.lost)} of its frames cannot be decoded or are damaged; '
                 'the nearest ones stand for them',
@@ -117,13 +117,13 @@ class SnippetClips:
         return frames
 
     def check_memory(self, names: Sequence[str]) -> None:
-        """Refuse to keep more than fits, as soon as one video is there to tell by.
+        """Refuse to keep more than fits, as soon as the frames of one video are known.
 
         Raises:
             ValueError: Less memory is free than these videos will take.
         """
         frame_bytes = next(iter(self.kept.values()))[0].nbytes
-        left = sum(len(self._places(name)[0]) for name in names if name not in self.kept)
+        left = sum(len(self._frames_of(name)[0]) for name in names if name not in self.kept)
         free_bytes = free_memory(torch.device('cpu'))
         if left * frame_bytes > free_bytes:
             raise ValueError(
@@ -135,11 +135,11 @@ class SnippetClips:
     def __deepcopy__(self, memo: dict) -> SnippetClips:
         return self  # what is kept is never written to
 
-    def _places(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _frames_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Frames ``(F,)`` that a video is read for, and which of them ``(T, L)`` snippets have."""
         frames = self.sampling.frames(self.num_frames(name))
-        wanted, place = np.unique(frames, return_inverse=True)
-        return wanted, place.reshape(frames.shape)
+        wanted, index = np.unique(frames, return_inverse=True)
+        return wanted, index.reshape(frames.shape)
 
     def _facts_of(self, name: str) -> tuple[int, float]:
         if name not in self._facts:

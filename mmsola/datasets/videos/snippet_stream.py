@@ -26,7 +26,7 @@ BLOCK_FRAMES = 16
 class SnippetChunk:
     """Some consecutive snippets of one video, ``inputs`` ``(N, ...)`` as the recognizer takes them.
 
-    ``failure`` says why the video ends here without being whole; then there are no inputs.
+    ``failure`` is why the video ends here without being whole; then there are no inputs.
     """
 
     name: str

@@ -31,7 +31,7 @@ _OPEN_OPTIONS: dict[str, Any] = (
 
 
 class VideoError(ValueError):
-    """A video that cannot be decoded; says file, what was found, expected, and the fix."""
+    """A video that cannot be decoded; has file, what was found, expected, and the fix."""
 
 
 class Video:
@@ -40,7 +40,7 @@ class Video:
     Frame i of the grid is the picture that is shown ``i / fps`` seconds after the first one. With
     the file's own rate and frames that lie evenly, as nearly all do, these are its frames. A file
     of variable rate is brought to its mean rate, others to the one asked for, so that an index
-    tells a time in either case. Frames are turned as the file's rotation mark says.
+    tells a time in either case. Frames are turned by the file's rotation mark.
 
     Decoded by PyAV one frame after the other: memory does not grow with the length. (decord, which
     MMAction2 takes for trimmed clips, decodes ahead of a slow reader without limit.)
@@ -126,12 +126,12 @@ class Video:
                 f'{len(self.lost)} or more of its {len(self._ticks)} frames cannot be decoded'
             )
         picture = self._to_rgb.reformat(frame, format='rgb24').to_ndarray()
-        # the mark says by how much to turn it, counter-clockwise
+        # the mark is by how much to turn it, counter-clockwise
         turns = round(frame.rotation / 90) % 4
         self._picture = np.ascontiguousarray(np.rot90(picture, turns))
 
     def _next_from(self, wanted: int) -> tuple[int, av.VideoFrame | None]:
-        """The first decoded frame from ``wanted`` on, else the last one, and its place."""
+        """The first decoded frame from ``wanted`` on, else the last one, and its index."""
         last: tuple[int, av.VideoFrame | None] = (-1, None)
         try:
             for last in self._decoded:
@@ -149,7 +149,7 @@ class Video:
         return abs(int(self._ticks[one] - self._ticks[other])) * self._tick_sec
 
     def _decode_from(self, wanted: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Frames with their places in the file, from a key frame at or before ``wanted`` on.
+        """Frames with their indices in the file, from a key frame at or before ``wanted`` on.
 
         What a damaged packet held is left out; decoders make up for what later frames miss of it.
         """
@@ -169,14 +169,14 @@ class Video:
                     continue
                 for frame in frames:
                     # a frame without time can only be counted
-                    place = int(np.searchsorted(self._ticks, frame.pts or 0))
-                    at = at + 1 if frame.pts is None else min(place, len(self._ticks) - 1)
+                    nearest = int(np.searchsorted(self._ticks, frame.pts or 0))
+                    at = at + 1 if frame.pts is None else min(nearest, len(self._ticks) - 1)
                     yield at, frame
 
     def _read_times(self) -> tuple[np.ndarray, int, float]:
         """When each frame begins and the last one ends, in ticks, and the length of a tick.
 
-        Nothing is decoded. Headers tell it too, but not all, and not always the truth.
+        Nothing is decoded. Headers have it too, but not all, and not always correctly.
         """
         if not os.path.isfile(self.path):  # False too for what can be no path
             raise self._error('no such file', 'correct its path, or leave it out of the list')

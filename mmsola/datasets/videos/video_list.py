@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmsola.datasets.annotations import load_annotations
-from mmsola.datasets.untrimmed_videos import say
 from mmsola.datasets.videos.video import VideoError, list_videos
 from mmsola.files.name_match import match_names, rules_used
 from mmsola.files.suffixes import VIDEO_SUFFIXES
+from mmsola.main_process_log import log_in_main_process
 
 
 def find_videos(
@@ -19,7 +19,7 @@ def find_videos(
     subset: str | Sequence[str] | None = None,
     file_name: str = '{name}',
 ) -> dict[str, Path]:
-    """Videos by name. A file that is named but missing is in it; whoever opens it will say so.
+    """Videos by name. A file that is named but missing is in it; whoever opens it will report it.
 
     Args:
         source: A folder, searched with its sub-folders; a text file with a path in each line (and
@@ -39,7 +39,7 @@ def find_videos(
         raise _error(f'{source}: no such file or folder', 'correct the path')
     if path.suffix == '.json':
         if root is None:
-            raise _error(f'{source}: where its videos lie is not said', 'give --root FOLDER')
+            raise _error(f'{source}: the folder of its videos is missing', 'give --root FOLDER')
         return _of_annotations(path, Path(root), subset, file_name)
     if path.suffix.lower() in VIDEO_SUFFIXES or _is_binary(path):
         return {path.stem: path}
@@ -87,7 +87,7 @@ def _of_annotations(
     files = {name: file_name.replace('{name}', name) for name in names}
     matched = match_names(files.values(), on_disk)
     if matched:
-        say(f'{path}: {rules_used(matched)}')
+        log_in_main_process(f'{path}: {rules_used(matched)}')
     files = {name: matched.get(file, file) for name, file in files.items()}
     found = {name: on_disk[file] for name, file in files.items() if file in on_disk}
     if not found:
@@ -100,7 +100,7 @@ def _of_annotations(
 
 
 def _is_binary(path: Path) -> bool:
-    """Whether a file is no text, so that whoever opens it as a video will say what it is."""
+    """Whether a file is no text, so that whoever opens it as a video will report what it is."""
     with path.open('rb') as stream:
         begin = stream.read(4096)
     return b'\0' in begin and not begin.startswith((b'\xff\xfe', b'\xfe\xff'))  # UTF-16

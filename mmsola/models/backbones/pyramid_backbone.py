@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class PyramidBackbone(BaseModule):
     """From an embedded sequence to features at half the rate, a quarter of it, and so on.
 
-    Derived classes say what a block is: a module ``(x, mask) -> (x, mask)`` over ``(B, C, T)`` and
-    ``(B, 1, T)``.
+    Derived classes define what a block is: a module ``(x, mask) -> (x, mask)`` over ``(B, C, T)``
+    and ``(B, 1, T)``.
 
     Args:
         stem: Blocks before the first level.

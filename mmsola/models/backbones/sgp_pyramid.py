@@ -8,6 +8,7 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmsola.argument_checks import check_argument, check_choice
 from mmsola.models.backbones.pyramid_backbone import PyramidBackbone
 from mmsola.models.layers.drop_path import drop_path
 from mmsola.models.layers.masked_conv import ChannelNorm, Pointwise, max_pool, reduce_mask
@@ -17,7 +18,7 @@ _GROUPS = 16  # of the norm before the MLP
 
 @MODELS.register_module()
 class SGPPyramid(PyramidBackbone):
-    """Depthwise convolutions at two granularities in place of attention (TriDet, CVPR 2023).
+    """Depthwise convolutions at two granularities instead of attention (TriDet, CVPR 2023).
 
     Padded steps carry values here: the mean over time and the group norm count them, so results
     depend on the length that a sequence is padded to, as published.
@@ -62,13 +63,10 @@ class SGPPyramid(PyramidBackbone):
         init_std: float = 0.0,
     ) -> None:
         windows = self.windows_of_levels(window, num_levels)
-        for found, is_wrong, expected in (
-            (f'channels={channels}', channels % _GROUPS, f'a multiple of {_GROUPS}'),
-            (f'window={window}', any(w % 2 == 0 for w in windows), 'odd numbers'),
-            (f'downsample={downsample!r}', downsample not in ('max', 'avg'), "'max' or 'avg'"),
-        ):
-            if is_wrong:
-                raise ValueError(f'{type(self).__name__}: {found}; expected {expected}.')
+        is_multiple, is_odd = channels % _GROUPS == 0, all(w % 2 for w in windows)
+        check_argument(is_multiple, self, 'channels', channels, f'a multiple of {_GROUPS}')
+        check_argument(is_odd, self, 'window', window, 'odd numbers')
+        check_choice(self, 'downsample', downsample, ('max', 'avg'))
         width = mlp_channels or 4 * channels
         super().__init__(
             [

@@ -94,7 +94,7 @@ class RecognizerFeatures(nn.Module):
         return self.pooled(*self.features(inputs), len(inputs))
 
     def features(self, inputs: Tensor) -> tuple[Any, dict[str, Any]]:
-        """What backbone and neck put out, and what the recognizer's head is told besides."""
+        """Outputs of backbone and neck, and the further arguments of the recognizer's head."""
         data = {'inputs': list(inputs), 'data_samples': None}
         data = self.recognizer.data_preprocessor(data, False)
         features, kwargs = self.recognizer.extract_feat(data['inputs'], test_mode=True)

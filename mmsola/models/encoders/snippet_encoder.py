@@ -48,7 +48,7 @@ class SnippetEncoder:
         name: What messages call the config; None is its file.
 
     Raises:
-        EncoderError: The config is of something else, or lacks what would tell the frames.
+        EncoderError: The config is of something else, or lacks the frames of a snippet.
         CheckpointError: The checkpoint cannot be read, or does not fit the config.
     """
 
@@ -81,7 +81,7 @@ class SnippetEncoder:
         #: Whether the checkpoint has the classifier of the config as well.
         self.classifies = self.model.load(checkpoint)
         self.model.requires_grad_(False).eval()
-        # moves its preprocessor along, which a module around it would not
+        # its own method moves its preprocessor too; that of the outer module would not
         self.model.recognizer.to(device)
         self.device = torch.device(device)
         self.amp = amp

@@ -25,7 +25,7 @@ class PointPredictions(NamedTuple):
     Attributes:
         logits: ``(B, S, K)``.
         offsets: Distances to start and end over the point's stride, ``(B, S, 2)``; of each class
-            ``(B, S, K, 2)`` where a head tells them apart.
+            ``(B, S, K, 2)`` where a head has its own for each class.
     """
 
     logits: Tensor
@@ -50,7 +50,7 @@ class PointHead(BaseModule):
         kernel_size: Of the convolutions, odd.
         ranges: Least and greatest reach of each level from a point to the farther end, in grid
             units. None is ActionFormer's: 0-4, 4-8, 8-16, ...; the last one has no limit.
-        assigner: Config of what tells the points their segments.
+        assigner: Config of what assigns segments to points.
         loss_cls: Config of the loss on classes.
         loss_reg: Config of the loss on offsets.
         loss_weight: Of the loss on offsets; 0 or less weighs it so that it is as large as that on

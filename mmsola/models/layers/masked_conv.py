@@ -100,7 +100,7 @@ def reduce_mask(mask: Tensor, stride: int) -> Tensor:
 
 
 def max_pool(x: Tensor, stride: int) -> Tensor:
-    """``(B, C, T)`` to ``(B, C, T / stride)``: the greatest of ``stride + 1`` steps around each.
+    """``(B, C, T)`` to ``(B, C, T / stride)``: the greatest of ``stride + 1`` steps.
 
     Padded steps are not left out: their zeros win over negative values, as published.
     """

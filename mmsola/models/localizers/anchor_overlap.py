@@ -18,8 +18,8 @@ def greatest_covered(anchors: np.ndarray, segments: np.ndarray) -> np.ndarray:
     return (overlap / anchor_length).max(axis=1, initial=0.0)
 
 
-def around(points: np.ndarray, width: float | np.ndarray) -> np.ndarray:
-    """Segments ``(N, 2)`` of some width around points ``(N,)``."""
+def segments_at(points: np.ndarray, width: float | np.ndarray) -> np.ndarray:
+    """Segments ``(N, 2)`` of some width, centred on points ``(N,)``."""
     return np.stack([points - width / 2, points + width / 2], axis=1)
 
 

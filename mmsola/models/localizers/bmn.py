@@ -11,7 +11,7 @@ from mmaction.models.losses import BMNLoss
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from mmsola.models.localizers.anchor_overlap import around, greatest_covered, greatest_tiou
+from mmsola.models.localizers.anchor_overlap import greatest_covered, greatest_tiou, segments_at
 from mmsola.models.localizers.boundary_matching import BoundaryMatching, computed_in
 from mmsola.models.localizers.proposals import boundary_matching_proposals, ranked_proposals
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
@@ -102,8 +102,8 @@ class BMN(SnippetNeckMixin, StockBMN):
             rows.append(
                 (
                     greatest_tiou(self.match_map, segments).reshape(self.tscale, self.tscale),
-                    greatest_covered(cells, around(segments[:, 0], width)),
-                    greatest_covered(cells, around(segments[:, 1], width)),
+                    greatest_covered(cells, segments_at(segments[:, 0], width)),
+                    greatest_covered(cells, segments_at(segments[:, 1], width)),
                 )
             )
         tiou_map, start, end = (

@@ -29,7 +29,8 @@ class BoundaryMatching:
         temporal_dim = len(sample_mask)
         self.temporal_dim = temporal_dim
         self.dtype = computed_in(sample_mask.dtype)
-        shares = sample_mask.detach().to(self.dtype).reshape(temporal_dim, num_samples, -1)
+        shares = sample_mask.detach().to(self.dtype)
+        shares = shares.reshape(temporal_dim, num_samples, -1)  # (T, N, T * T)
         time, point, proposal = shares.nonzero(as_tuple=True)
         used, column = torch.unique(proposal, return_inverse=True)
         self.num_columns = len(used) + 1
@@ -51,22 +52,27 @@ class BoundaryMatching:
         out_channels, num_samples = conv.weight.shape[0], conv.weight.shape[2]
         width = next(w for w in (_BLOCK_CHANNELS, out_channels) if out_channels % w == 0)
         with torch.autocast(x.device.type, enabled=False):
+            # w = width, K = O / w blocks, P = columns
             weight = conv.weight.to(self.dtype).reshape(out_channels, channels, num_samples)
-            weight = weight.permute(1, 2, 0).reshape(channels, num_samples * out_channels)
-            mixed = x.to(self.dtype).transpose(1, 2).reshape(-1, channels) @ weight
+            weight = weight.permute(1, 2, 0)  # (O, C, N) -> (C, N, O)
+            weight = weight.reshape(channels, num_samples * out_channels)  # (C, N * O)
+            rows = x.to(self.dtype).transpose(1, 2).reshape(-1, channels)  # (B * T, C)
+            mixed = rows @ weight  # (B * T, N * O)
             mixed = mixed.reshape(batch_size, num_positions, num_samples, -1, width)
-            mixed = mixed.permute(3, 0, 2, 1, 4).reshape(-1, num_samples * num_positions, width)
+            mixed = mixed.permute(3, 0, 2, 1, 4)  # (B, T, N, K, w) -> (K, B, N, T, w)
+            mixed = mixed.reshape(-1, num_samples * num_positions, width)  # (K * B, N * T, w)
             sampled = _SparseProduct.apply(mixed, self.sampling, self.sampling_transposed)
-            sampled = sampled.unflatten(0, (-1, batch_size))
+            sampled = sampled.unflatten(0, (-1, batch_size))  # (K * B, P, w) -> (K, B, P, w)
             if conv.bias is not None:
-                sampled = sampled + conv.bias.to(self.dtype).reshape(-1, 1, 1, width)
+                bias = conv.bias.to(self.dtype).reshape(-1, 1, 1, width)  # (K, 1, 1, w)
+                sampled = sampled + bias
             is_half = conv.weight.dtype.itemsize < 4  # of the model itself, not of autocast
             return sampled.to(conv.weight.dtype) if is_half else sampled
 
     def to_map(self, columns: Tensor) -> Tensor:
         """Lay columns ``(B, columns, O)`` out as the map ``(B, O, T, T)`` over length and start."""
-        spread = columns.index_select(1, self.column_of).transpose(1, 2)
-        return spread.unflatten(-1, (self.temporal_dim, self.temporal_dim))
+        spread = columns.index_select(1, self.column_of).transpose(1, 2)  # (B, O, T * T)
+        return spread.unflatten(-1, (self.temporal_dim, self.temporal_dim))  # (B, O, T, T)
 
 
 def computed_in(dtype: torch.dtype) -> torch.dtype:

@@ -16,7 +16,7 @@ def regress_boundaries(
     Gradients reach the features, the weights and, through the sampling, the segments.
 
     Args:
-        tbr: MMAction2's regressor, whose weights and sample numbers are taken.
+        tbr: MMAction2's regressor, whose weights and sample numbers count.
         segments: ``(N, 2)`` of start and end in units of the video; what is outside is cut off.
         features: ``(B, C, T)``.
         video: ``(N,)``, the row of ``features`` that each segment lies in.
@@ -26,14 +26,14 @@ def regress_boundaries(
         ``(N, 3)``.
     """
     ttn = tbr.ttn
-    start, end = segments.to(precise(tbr.reg1se[0].weight)).unbind(1)
+    start, end = segments.to(precise(tbr.reg1se[0].weight)).unbind(1)  # (N,) each
     context = ttn.prop_boundary_ratio * (end - start)
     num_positions = features.shape[-1]
     starts = _positions(start - context, start, ttn.se_sample_num, num_positions)
     actions = _positions(start, end, ttn.action_sample_num, num_positions)
     ends = _positions(end, end + context, ttn.se_sample_num, num_positions)
-    sides = torch.stack([starts, ends], dim=1)
-    whole = torch.cat([starts, actions, ends], dim=1).unsqueeze(1)
+    sides = torch.stack([starts, ends], dim=1)  # (N, 2, L)
+    whole = torch.cat([starts, actions, ends], dim=1).unsqueeze(1)  # (N, 1, 2 * L + L')
     start_end = _later_layers(
         tbr.reg1se, sampled_convolution(tbr.reg1se[0], sides, features, video)
     )
@@ -67,26 +67,31 @@ def sampled_convolution(
     dtype = precise(conv.weight)
     num_sides, num_taps = positions.shape[1], conv.kernel_size[0]
     with torch.autocast(features.device.type, enabled=False):
-        # zeros at positions -1 and T stand for everything outside
-        padded = F.pad(features.to(dtype), (1, 1)).repeat(1, num_sides, 1)
-        weight = conv.weight.to(dtype).transpose(1, 2).flatten(0, 1).unsqueeze(-1)
-        mixed = F.conv1d(padded, weight, groups=conv.groups)
-        mixed = mixed.unflatten(1, (num_sides, -1, num_taps)).permute(0, 1, 3, 4, 2)
+        # K = taps, o = O / S; zeros at positions -1 and T stand for everything outside
+        padded = F.pad(features.to(dtype), (1, 1)).repeat(1, num_sides, 1)  # (B, S * C, T + 2)
+        weight = conv.weight.to(dtype).transpose(1, 2)  # (O, C', K) -> (O, K, C')
+        weight = weight.flatten(0, 1).unsqueeze(-1)  # (O * K, C', 1)
+        mixed = F.conv1d(padded, weight, groups=conv.groups)  # (B, O * K, T + 2)
+        mixed = mixed.unflatten(1, (num_sides, -1, num_taps))  # (B, S, o, K, T + 2)
+        mixed = mixed.permute(0, 1, 3, 4, 2)  # (B, S, K, T + 2, o)
         # the convolution's own padding is zero too, as position -1 is
         points = F.pad(positions, 2 * conv.padding, value=-1.0)
-        points = points.unfold(-1, num_taps, conv.stride[0])
+        points = points.unfold(-1, num_taps, conv.stride[0])  # (N, S, L', K)
         left = points.detach().floor()
         share = points - left
         # clamped for the sake of NaN, whose share stays NaN
         row = (left.long() + 1).clamp(0, mixed.shape[3] - 2)
-        first = torch.arange(mixed[..., 0].numel(), device=row.device).view(mixed.shape[:-1])
-        row = row + first[video, :, None, :, 0]
-        bags = torch.stack([row, row + 1], dim=-1).flatten(3).flatten(0, 2)
+        first = torch.arange(mixed[..., 0].numel(), device=row.device)
+        first = first.view(mixed.shape[:-1])  # (B, S, K, T + 2), rows of the flat mixed
+        row = row + first[video, :, None, :, 0]  # (N, S, L', K)
+        bags = torch.stack([row, row + 1], dim=-1)  # (N, S, L', K, 2)
+        bags = bags.flatten(3).flatten(0, 2)  # (N * S * L', K * 2)
         shares = torch.stack([1 - share, share], dim=-1).view_as(bags)
         sampled = F.embedding_bag(bags, mixed.flatten(0, 3), mode='sum', per_sample_weights=shares)
         num_rows, _, num_outputs, _ = row.shape
-        sampled = sampled.view(num_rows, num_sides, num_outputs, mixed.shape[-1])
-        return (sampled.transpose(1, 2).flatten(2) + conv.bias.to(dtype)).transpose(1, 2)
+        sampled = sampled.view(num_rows, num_sides, num_outputs, mixed.shape[-1])  # (N, S, L', o)
+        sampled = sampled.transpose(1, 2).flatten(2)  # (N, L', S * o), which is (N, L', O)
+        return (sampled + conv.bias.to(dtype)).transpose(1, 2)  # (N, O, L')
 
 
 def precise(x: Tensor) -> torch.dtype:
@@ -108,10 +113,13 @@ def _later_layers(regressor: nn.Sequential, x: Tensor) -> Tensor:
         groups=conv.groups,
     )
     # a convolution as wide as its input is a matrix product, and takes several times as long
-    x = relu(x).squeeze(2).transpose(1, 2).unflatten(2, (last.groups, -1))
-    weight = last.weight.unflatten(0, (last.groups, -1)).permute(0, 3, 2, 1)
-    x, weight = x.permute(2, 0, 1, 3).flatten(2), weight.flatten(1, 2)
-    x = torch.bmm(x, weight).transpose(0, 1).flatten(1) + last.bias
+    # G = groups, c and o = channels of one group, in and out
+    x = relu(x).squeeze(2).transpose(1, 2)  # (N, C, 1, L) -> (N, L, C)
+    x = x.unflatten(2, (last.groups, -1))  # (N, L, G, c)
+    x = x.permute(2, 0, 1, 3).flatten(2)  # (G, N, L * c)
+    weight = last.weight.unflatten(0, (last.groups, -1))  # (G, o, c, L)
+    weight = weight.permute(0, 3, 2, 1).flatten(1, 2)  # (G, L * c, o)
+    x = torch.bmm(x, weight).transpose(0, 1).flatten(1) + last.bias  # (N, G * o)
     return regressor[5:](x.unsqueeze(2)).flatten(1)
 
 

@@ -10,7 +10,7 @@ from mmaction.models.localizers.bsn import PEM as StockPEM
 from mmaction.models.localizers.bsn import TEM as StockTEM
 from torch import Tensor
 
-from mmsola.models.localizers.anchor_overlap import around, greatest_covered
+from mmsola.models.localizers.anchor_overlap import greatest_covered, segments_at
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 
 
@@ -38,8 +38,8 @@ class TEM(SnippetNeckMixin, StockTEM):
             rows.append(
                 (
                     greatest_covered(cells, segments),
-                    greatest_covered(cells, around(segments[:, 0], width)),
-                    greatest_covered(cells, around(segments[:, 1], width)),
+                    greatest_covered(cells, segments_at(segments[:, 0], width)),
+                    greatest_covered(cells, segments_at(segments[:, 1], width)),
                 )
             )
         action, start, end = (torch.Tensor(np.stack(column)) for column in zip(*rows))

@@ -90,7 +90,7 @@ class EndToEndLocalizer(BaseModel):
         self._is_loaded = encoder_checkpoint is None
         if frozen_encoder:
             self.encoder.requires_grad_(False)
-        self.train()  # a module begins in training mode without being told
+        self.train()  # a module begins in training mode before anybody calls train()
 
     def init_weights(self) -> None:
         """The localizer's own; the encoder's are loaded, and not drawn anew after it.

@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmsola.files.first_few import first_few
 from mmsola.models.points.decoding import decode_points
 from mmsola.structures.candidates import Candidates, join
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
@@ -22,7 +23,7 @@ class OneStageLocalizer(BaseModel):
     """Embedding -> pyramid backbone -> pyramid neck -> point head -> decoding -> suppression.
 
     Each part is a registered module with its config, so another method is another set of parts.
-    What a config does not say of a part is what ``parts`` of the class says, the published settings
+    What a config leaves open of a part is as in ``parts`` of the class, the published settings
     for THUMOS14; a part of another ``type`` starts from its own defaults.
 
     Sequences are padded with zeros: in training all to ``max_snippets``, in prediction a shorter
@@ -121,10 +122,10 @@ class OneStageLocalizer(BaseModel):
         """
         names = tuple(map(str, names))
         if len(names) != self.num_classes:
-            first = ', '.join(map(repr, names[:5])) + (', ...' if len(names) > 5 else '')
             raise ValueError(
-                f'{source}: {len(names)} classes ({first}), but num_classes={self.num_classes}\n'
-                f'  expected: as many\n  fix: set model.num_classes={len(names)}'
+                f'{source}: {len(names)} classes ({first_few(map(repr, names))}), but '
+                f'num_classes={self.num_classes}\n  expected: as many\n  fix: set '
+                f'model.num_classes={len(names)}'
             )
         self.class_names = names
 
@@ -174,7 +175,7 @@ class OneStageLocalizer(BaseModel):
             results.append(
                 {
                     'video_name': metainfo.get('video_name', metainfo.get('vid_name', str(i))),
-                    'proposal_list': self._named(found, metainfo),
+                    'proposal_list': self._proposals(found, metainfo),
                 }
             )
         return results
@@ -210,7 +211,7 @@ class OneStageLocalizer(BaseModel):
         mask = torch.arange(length, device=batch.device) < lengths[:, None]
         return batch, mask[:, None]
 
-    def _named(self, found: Candidates, metainfo: dict) -> list[dict[str, Any]]:
+    def _proposals(self, found: Candidates, metainfo: dict) -> list[dict[str, Any]]:
         """Segments in seconds, cut to the video, with names."""
         start_sec, step_sec = metainfo.get('grid_sec', (0.0, 1.0))
         segments = start_sec + step_sec * found.segments.double()
@@ -250,7 +251,7 @@ class OneStageLocalizer(BaseModel):
             )
 
     def _settings(self, part: str, given: dict | None) -> dict[str, Any]:
-        """The class's settings of a part, with what the config says of it laid over them."""
+        """The class's settings of a part, with those of the config laid over them."""
         return _laid_over(copy.deepcopy(self.parts.get(part, {})), given or {})
 
 

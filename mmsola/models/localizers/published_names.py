@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from mmsola.files.first_few import first_few
+
 # In this order; the left is a regular expression that a name is searched for.
 _RENAMED = (
     # wrappers
@@ -70,7 +72,7 @@ def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of ActionFormer, TemporalMaxer or OpenTAD's TriDet under our names.
 
     Shapes stay, but for the scales of the levels, which are one vector here. Constants that a
-    config tells (points, positions) are left out.
+    config gives (points, positions) are left out.
 
     Examples:
         >>> import torch
@@ -123,11 +125,9 @@ def fitted(
         else:
             shaped[name] = value.reshape(wanted)
     if faults:
-        more = f'\n  ... {len(faults)} in all' if len(faults) > 8 else ''
         raise PublishedNameError(
             f'{source}: does not fit the model of the config\n  '
-            + '\n  '.join(faults[:8])
-            + more
+            + first_few(faults, 8, separator='\n  ')
             + '\n  fix: make the config that of the checkpoint: channels, num_levels, num_classes, '
             'the parts, and drop_path, whose scales exist only above 0'
         )

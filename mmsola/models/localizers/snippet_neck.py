@@ -28,9 +28,9 @@ class SnippetNeckMixin(BaseModel):
 
     Without ``neck`` the class is the stock one: the same state dict, the same outputs. What is
     added even then: sequences whose length is not the head's are resized instead of refused, and
-    segments come in seconds of the video where a sample says which part of it the head saw.
+    segments come in seconds of the video where a sample has the part of it that the head saw.
 
-    A SoLa neck is frozen unless its config says ``frozen=False``.
+    A SoLa neck is frozen unless its config has ``frozen=False``.
 
     Args:
         neck: Config of a module ``(B, C, T) -> (B, C, T)``, usually ``type='SoLa'``. Everything
@@ -49,7 +49,7 @@ class SnippetNeckMixin(BaseModel):
         TypeError: The localizer has no argument or attribute of the name ``feat_dim_key``.
     """
 
-    #: The localizer's arguments that say the channels and the length of its input.
+    #: The localizer's arguments that have the channels and the length of its input.
     feat_dim_key: ClassVar[str] = 'feat_dim'
     temporal_dim_key: ClassVar[str | None] = 'temporal_dim'
     #: Whether its inputs are ``(T, C)`` instead of ``(C, T)``.
@@ -63,11 +63,12 @@ class SnippetNeckMixin(BaseModel):
 
     def __init__(self, *args: Any, neck: dict | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._feat_dim: int = self._told(self.feat_dim_key, args, kwargs)
+        self._feat_dim: int = self._bound_argument(self.feat_dim_key, args, kwargs)
+        length_key = self.temporal_dim_key
         self._temporal_dim: int | None = (
-            self._told(self.temporal_dim_key, args, kwargs) if self.temporal_dim_key else None
+            self._bound_argument(length_key, args, kwargs) if length_key else None
         )
-        self._said_resized = False
+        self._has_logged_resizing = False
         # no attribute of a module's kind without a neck: the state dict stays the stock one's
         self.neck = None if neck is None else self._build_neck(neck)
 
@@ -119,15 +120,15 @@ class SnippetNeckMixin(BaseModel):
             _to_seconds(result, sample)
         return results
 
-    def _told(self, key: str, args: tuple, kwargs: dict) -> Any:
-        """What the constructor was told of this name, by the caller, a default or a base class."""
+    def _bound_argument(self, key: str, args: tuple, kwargs: dict) -> Any:
+        """The value of a constructor's argument, by the caller, a default or a base class."""
         bases = type(self).__mro__
         for base in bases[bases.index(SnippetNeckMixin) + 1 :]:
             if '__init__' not in vars(base):
                 continue
             try:
                 bound = inspect.signature(base.__init__).bind(self, *args, **kwargs)  # type: ignore[misc]
-            except TypeError:  # the class before it adds arguments or takes some away
+            except TypeError:  # the class before it has more arguments or fewer
                 break
             bound.apply_defaults()
             if key in bound.arguments:
@@ -162,7 +163,7 @@ class SnippetNeckMixin(BaseModel):
         return neck
 
     def _fit(self, sequences: list[Tensor], samples: list[ActionDataSample]) -> list[Tensor]:
-        """Through the neck and to the head's length; untouched where nothing is to be done."""
+        """Apply the neck and resize to the head's length, where there is anything to do."""
         spans = [_span(sample) for sample in samples] or [WHOLE] * len(sequences)
         time, channel = (0, 1) if self.channels_last else (1, 0)
         for i, sequence in enumerate(sequences):
@@ -180,18 +181,18 @@ class SnippetNeckMixin(BaseModel):
         if self.neck is None and fitting:
             return sequences
         if self.channels_last:
-            sequences = [sequence.transpose(0, 1) for sequence in sequences]
+            sequences = [sequence.transpose(0, 1) for sequence in sequences]  # (C, T_i)
         if self.neck is not None:
-            sequences = _through(self.neck, sequences)
+            sequences = _apply_neck(self.neck, sequences)
         if not fitting:
             assert self._temporal_dim is not None
-            self._say_resized(lengths)
+            self._log_resizing(lengths)
             sequences = [
                 resize_to_head(sequence, span, self._temporal_dim)
                 for sequence, span in zip(sequences, spans)
             ]
         if self.channels_last:
-            sequences = [sequence.transpose(0, 1) for sequence in sequences]
+            sequences = [sequence.transpose(0, 1) for sequence in sequences]  # (T, C)
         return sequences
 
     def _in_units_of_window(self, sample: ActionDataSample) -> ActionDataSample:
@@ -212,9 +213,9 @@ class SnippetNeckMixin(BaseModel):
         )
         return unit
 
-    def _say_resized(self, lengths: list[int]) -> None:
-        if not self._said_resized:
-            self._said_resized = True
+    def _log_resizing(self, lengths: list[int]) -> None:
+        if not self._has_logged_resizing:
+            self._has_logged_resizing = True
             print_log(
                 f'{type(self).__name__}: sequences are resized to '
                 f'{self.temporal_dim_key}={self._temporal_dim}'
@@ -224,14 +225,14 @@ class SnippetNeckMixin(BaseModel):
             )
 
 
-def _through(neck: nn.Module, sequences: list[Tensor]) -> list[Tensor]:
-    """Each ``(C, T_i)`` through the neck as if it were alone."""
+def _apply_neck(neck: nn.Module, sequences: list[Tensor]) -> list[Tensor]:
+    """The neck's output for each ``(C, T_i)``, as if it were alone."""
     lengths = [sequence.shape[-1] for sequence in sequences]
     if len(set(lengths)) == 1:
-        return list(neck(torch.stack(sequences)))
+        return list(neck(torch.stack(sequences)))  # (B, C, T)
     if 'mask' not in inspect.signature(neck.forward).parameters:
-        return [neck(sequence[None])[0] for sequence in sequences]
-    batch, mask = stack_sequences(sequences)
+        return [neck(sequence[None])[0] for sequence in sequences]  # (1, C, T_i) each
+    batch, mask = stack_sequences(sequences)  # (B, C, T) and (B, T)
     return [row[:, :length] for row, length in zip(neck(batch, mask=mask), lengths)]
 
 
@@ -257,14 +258,14 @@ def _inside(sample: ActionDataSample) -> tuple[float, float]:
 
 
 def _shape_ground_truth(sample: ActionDataSample) -> None:
-    """A video without segments is packed as shape (0,), which no localizer can take apart."""
+    """A video without segments is packed as shape (0,), which no localizer can read."""
     instances = sample.get('gt_instances')
     if instances is not None and 'gt_bbox' in instances and instances['gt_bbox'].numel() == 0:
         sample.gt_instances = type(instances)(gt_bbox=instances['gt_bbox'].reshape(0, 2))
 
 
 def _to_seconds(result: Any, sample: ActionDataSample) -> None:
-    """Segments as plain numbers, in seconds of the video where its window is told."""
+    """Segments as plain numbers, in seconds of the video where its window is known."""
     if isinstance(result, dict) and 'proposal_list' in result:
         start_sec, end_sec = sample.metainfo.get('window_sec', WHOLE)
         if 'window_sec' in sample.metainfo:  # a localizer's own post-processing knows no limits

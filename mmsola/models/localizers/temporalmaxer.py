@@ -13,7 +13,7 @@ from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 
 @MODELS.register_module()
 class TemporalMaxer(SnippetNeckMixin, OneStageLocalizer):
-    """TemporalMaxer (Tang et al., 2023) that accepts ``neck=``: max pooling in place of attention.
+    """TemporalMaxer (Tang et al., 2023) that accepts ``neck=``: max pooling instead of attention.
 
     Same numbers as the published code, but for the running norm of the loss, which is in the state
     dict here, and for training videos without segments, which stop the original. With the default

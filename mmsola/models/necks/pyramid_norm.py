@@ -6,6 +6,7 @@ from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmsola.argument_checks import check_choice
 from mmsola.models.layers.masked_conv import ChannelNorm
 
 
@@ -42,10 +43,7 @@ class PyramidNorm(BaseModule):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        if norm not in ('layer', 'group', None):
-            raise ValueError(
-                f"{type(self).__name__}: norm is {norm!r}; expected 'layer', 'group' or None."
-            )
+        check_choice(self, 'norm', norm, ('layer', 'group', None))
 
         def make() -> nn.Module:
             if norm == 'layer':

@@ -25,7 +25,7 @@ class SoLa(BaseModule):
     exactly the identity. Parameter names are those of the authors' published networks.
 
     Loading is strict on every way in: weights that do not fit raise, whatever MMEngine's ``strict``
-    says. A checkpoint without any SoLa passes it over: what is loaded or trained stays as it is,
+    says. A checkpoint without any SoLa leaves it alone: what is loaded or trained stays as it is,
     and a frozen module that nothing was loaded into stops the first forward.
 
     Args:
@@ -98,7 +98,7 @@ class SoLa(BaseModule):
     ) -> SoLa:
         """Build the module that a checkpoint holds; its widths are read off the weights.
 
-        Dilations leave no trace in weights, so they must be told when they are not 1.
+        Weights do not show dilations, so they must be given where they are not 1.
         """
         weights = read_sola_weights(checkpoint, prefix)
         neck = cls(**architecture_of(weights), dilations=dilations, frozen=frozen)
@@ -218,8 +218,8 @@ class SoLa(BaseModule):
         # Every way into the module ends here. MMEngine loads with strict=False, where a checkpoint
         # that does not fit leaves alpha = 0: an identity that looks like a working run.
         own = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-        # One without any may be loaded around this module, and into the copy that EMAHook makes of
-        # the model before anything is loaded.
+        # A checkpoint without any SoLa may be loaded into the rest of the model, and into the copy
+        # that EMAHook makes of the model before anything is loaded.
         if own:
             self._check_weights(own, f'prefix {prefix!r}')
             self._loaded = True

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmsola.files.first_few import first_few
 from mmsola.models.checkpoint_file import CheckpointError, read_state_dict, the_one_file
 
 SOLA_KEYS = ('alpha',) + tuple(
@@ -21,8 +22,8 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     Args:
         checkpoint: A file of MMEngine's or a bare state dict; read with ``weights_only=True``. A
             pattern such as ``work_dirs/sola/best_*.pth`` must match one file.
-        prefix: Where the module's keys begin, for example ``'neck.'``. None finds the place, which
-            must be the only one.
+        prefix: Where the module's keys begin, for example ``'neck.'``. None looks for them;
+            there must be one such module.
 
     Raises:
         CheckpointError: The file is missing or unreadable, or the module's keys are not all there;
@@ -30,13 +31,13 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     """
     checkpoint = the_one_file(checkpoint)
     state_dict = read_state_dict(checkpoint)
-    # an incomplete one is still the best place to say what is missing
+    # an incomplete one still shows what is missing
     found = sola_prefixes(state_dict) or _beginnings(state_dict)
     if prefix is None:
         if len(found) != 1:
             raise CheckpointError(
                 f'{checkpoint}: expected one SoLa module, found {len(found)}.\n'
-                f'{_listing(state_dict)}\n{_mend(found)}'
+                f'{_listing(state_dict)}\n{_fix(found)}'
             )
         prefix = found[0]
     elif prefix and not prefix.endswith('.'):
@@ -45,7 +46,7 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
     if missing:
         raise CheckpointError(
             f'{checkpoint}: no complete SoLa module under prefix {prefix!r}.\n'
-            f'  missing: {missing}\n{_listing(state_dict)}\n{_mend(found)}'
+            f'  missing: {missing}\n{_listing(state_dict)}\n{_fix(found)}'
         )
     weights = {key: state_dict[prefix + key] for key in SOLA_KEYS}
     _check_module(checkpoint, prefix, weights)
@@ -93,12 +94,10 @@ def architecture_of(weights: dict[str, Tensor]) -> dict:
 
 
 def _listing(state_dict: dict[str, Tensor]) -> str:
-    keys = list(state_dict)
-    more = f', ... ({len(keys)} in all)' if len(keys) > 12 else ''
-    return f'  expected: {list(SOLA_KEYS)}\n  found:    {keys[:12]}{more}'
+    return f'  expected: {list(SOLA_KEYS)}\n  found:    [{first_few(map(repr, state_dict), 12)}]'
 
 
-def _mend(found: list[str]) -> str:
+def _fix(found: list[str]) -> str:
     if found:
         return f'Set `prefix` to one of {found}.'
     return 'Name a checkpoint of SoLa pretraining.'

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
-from torch.nn import functional as F
+
+from mmsola.argument_checks import check_argument
+from mmsola.models.layers.moving_average import moving_average
 
 
 @MODELS.register_module()
@@ -29,20 +30,10 @@ class TemporalSmoothing(BaseModule):
 
     def __init__(self, kernel_size: int = 5) -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(
-                f'TemporalSmoothing: kernel_size must be odd and positive, got {kernel_size}.'
-            )
+        is_odd = kernel_size > 0 and kernel_size % 2 == 1
+        check_argument(is_odd, self, 'kernel_size', kernel_size, 'an odd number, 1 or more')
         self.kernel_size = kernel_size
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Smooth ``x`` ``(B, C, T)``; ``mask`` ``(B, T)`` is True where a snippet is real."""
-        if mask is None:
-            mask = torch.ones_like(x[:, 0], dtype=torch.bool)
-        weight = mask.unsqueeze(1).to(x.dtype)
-        # both averages divide by kernel_size, which cancels
-        total, count = (
-            F.avg_pool1d(value, self.kernel_size, stride=1, padding=self.kernel_size // 2)
-            for value in (x * weight, weight)
-        )
-        return torch.where(weight > 0, total / count.clamp_min(1e-12), 0.0)
+        return moving_average(x, self.kernel_size, mask)

@@ -1,30 +1,21 @@
-"""The timeline of one video, as picture and as video: what stands where, whatever comes in."""
+"""The picture of one video: what is drawn where, for every kind of result."""
 
 from __future__ import annotations
 
 import warnings
-from fractions import Fraction
-from types import SimpleNamespace
 
-import av
 import cv2
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from mmsola.apis import inference
-from mmsola.apis.inference import LocalizationInferencer, _Source
-from mmsola.datasets.videos.video import Video, VideoError
 from mmsola.structures.labelled_segments import LabelledSegments
-from mmsola.visualization import film
 from mmsola.visualization.actionness import actionness
 from mmsola.visualization.class_colours import NEUTRAL, class_colours
-from mmsola.visualization.film import write_timeline_video
 from mmsola.visualization.lanes import lanes_of
 from mmsola.visualization.lettering import drawable, shortened
-from mmsola.visualization.thumbnails import thumbnails_of
 from mmsola.visualization.time_marks import time_marks
-from mmsola.visualization.video_picture import draw_video_timeline
+from mmsola.visualization.video_picture import draw_video
 
 # not sorted by score
 FOUND = LabelledSegments(
@@ -82,7 +73,7 @@ def test_actionness_without_segments_is_zero():
 
 
 def test_found_segments_lie_at_their_seconds_from_the_best_score_down():
-    panel = panels(draw_video_timeline('v', 10.0, FOUND, TRUTH))['found']
+    panel = panels(draw_video('v', 10.0, FOUND, TRUTH))['found']
     assert bars(panel) == [pytest.approx(row) for row in FOUND.segments[[1, 2, 0]].tolist()]
     assert names(panel) == ['jump', 'dive', 'dive']
     assert [text.get_text() for text in panel.texts] == ['0.90', '0.60', '0.20']
@@ -91,7 +82,7 @@ def test_found_segments_lie_at_their_seconds_from_the_best_score_down():
 
 
 def test_annotated_segments_have_a_lane_a_class_and_its_colour():
-    drawn = panels(draw_video_timeline('v', 10.0, FOUND, TRUTH))
+    drawn = panels(draw_video('v', 10.0, FOUND, TRUTH))
     annotated, found = drawn['annotated'], drawn['found']
     assert names(annotated) == ['dive', 'jump']
     assert bars(annotated) == [pytest.approx(row) for row in ([1, 3], [4, 5], [6, 9.5])]
@@ -102,7 +93,7 @@ def test_annotated_segments_have_a_lane_a_class_and_its_colour():
 
 
 def test_all_rows_have_one_time_axis():
-    figure = draw_video_timeline('v', 10.0, FOUND, TRUTH, [(2.5, picture(64, 48))])
+    figure = draw_video('v', 10.0, FOUND, TRUTH, [(2.5, picture(64, 48))])
     assert {panel.get_xlim() for panel in figure.axes} == {(0.0, 10.0)}
     assert len({(panel.bbox.x0, panel.bbox.x1) for panel in figure.axes}) == 1
     tops = [panel.bbox.y1 for panel in figure.axes]
@@ -110,7 +101,7 @@ def test_all_rows_have_one_time_axis():
 
 
 def test_only_the_best_are_drawn_but_all_make_the_actionness():
-    drawn = panels(draw_video_timeline('v', 10.0, FOUND, top_k=1))
+    drawn = panels(draw_video('v', 10.0, FOUND, top_k=1))
     assert bars(drawn['found']) == [pytest.approx((6.0, 9.0))]
     assert 'best 1 of 3' in drawn['found'].get_title(loc='left')
     values, edges, _ = drawn['actionness'].patches[0].get_data()
@@ -123,7 +114,7 @@ def test_only_the_best_are_drawn_but_all_make_the_actionness():
 @pytest.mark.parametrize('count', [1, 6, 20])
 def test_thumbnails_lie_at_their_times_undistorted_and_apart(size, count):
     times_sec = (np.arange(count) + 0.5) * 10 / count
-    figure = draw_video_timeline('v', 10.0, FOUND, None, [(t, picture(*size)) for t in times_sec])
+    figure = draw_video('v', 10.0, FOUND, None, [(t, picture(*size)) for t in times_sec])
     panel = figure.axes[0]
     extents = np.array([image.get_extent() for image in panel.images])
     np.testing.assert_allclose(extents[:, :2].mean(axis=1), times_sec)
@@ -135,8 +126,7 @@ def test_thumbnails_lie_at_their_times_undistorted_and_apart(size, count):
 def test_thumbnails_of_the_very_ends_are_moved_inside():
     ends = [(0.0, picture(64, 48)), (10.0, picture(64, 48))]
     extents = [
-        image.get_extent()
-        for image in draw_video_timeline('v', 10.0, FOUND, None, ends).axes[0].images
+        image.get_extent() for image in draw_video('v', 10.0, FOUND, None, ends).axes[0].images
     ]
     assert extents[0][0] == pytest.approx(0) and extents[1][1] == pytest.approx(10)
 
@@ -172,7 +162,7 @@ def test_odd_videos_are_drawn_without_a_warning(tmp_path, kind):
     duration_sec, found, truth = odd(kind)
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        figure = draw_video_timeline(f'视频 {kind} $', duration_sec, found, truth)
+        figure = draw_video(f'视频 {kind} $', duration_sec, found, truth)
         figure.savefig(tmp_path / 'picture.png', dpi=50)
     assert {panel.get_xlim() for panel in figure.axes} == {(0.0, duration_sec)}
     inside = panels(figure)
@@ -187,16 +177,16 @@ def test_odd_videos_are_drawn_without_a_warning(tmp_path, kind):
 
 def test_the_height_grows_with_what_is_shown():
     def height(**more):
-        return draw_video_timeline('v', 9.0, odd('30 classes')[1], **more).get_size_inches()[1]
+        return draw_video('v', 9.0, odd('30 classes')[1], **more).get_size_inches()[1]
 
     assert height(top_k=5) < height(top_k=10) < height(top_k=10, truth=TRUTH)
 
 
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match='v: duration_sec is 0'):
-        draw_video_timeline('v', 0, FOUND)
+        draw_video('v', 0, FOUND)
     with pytest.raises(ValueError, match='no scores'):
-        draw_video_timeline('v', 10.0, TRUTH)
+        draw_video('v', 10.0, TRUTH)
 
 
 # --- classes --------------------------------------------------------------------------------------
@@ -226,44 +216,9 @@ def test_ten_classes_can_be_told_apart_without_red_or_green():
         assert distance.min() > 12
 
 
-def test_picture_and_film_of_a_run_have_one_colour_for_a_class(make_video, tmp_path, monkeypatch):
-    """Whatever its videos show, and however much of it is drawn."""
-    labels = set()
-
-    def draw_label(text, colour):
-        labels.add((text.split()[0], colour))
-        return picture(40, 22)
-
-    monkeypatch.setattr(film, '_draw_label', draw_label)
-    figures = []
-    monkeypatch.setattr(
-        inference,
-        'draw_video_timeline',
-        lambda *args, **kwargs: figures.append(draw_video_timeline(*args, **kwargs)) or figures[-1],
-    )
-    inferencer = object.__new__(LocalizationInferencer)
-    inferencer.model = SimpleNamespace(class_names=('sit', 'dive'))
-    inferencer._class_names = None
-    paths = [make_video(name='a.mp4'), make_video(name='b.mp4')]
-    sources = [_Source(p.stem, p, 4.0, None, frozenset(['jump', 'aim'])) for p in paths]
-    found = {
-        'a': LabelledSegments(np.array([[0.0, 1.0]]), ['sit'], np.ones(1)),
-        'b': LabelledSegments(np.array([[0.0, 1.0]] * 3), ['jump', 'sit', 'new'], np.ones(3)),
-    }
-    out = str(tmp_path / 'out')
-    inferencer.visualize(sources, found, vid_out_dir=out, video_out=True, top_k=2)
-    expected = class_colours(['sit', 'dive', 'jump', 'aim', 'new'])
-    assert labels == {(name, expected[name]) for name in ('sit', 'jump', 'new')}
-    for figure, shown in zip(figures, (['sit'], ['jump', 'sit'])):
-        panel = panels(figure)['found']
-        assert names(panel) == shown
-        colours = [bar[0].get_facecolor()[:3] for bar in panel.containers]
-        assert colours == [expected[name] for name in shown]
-
-
 def test_colours_do_not_depend_on_how_many_segments_are_drawn():
     def colour_of_best(top_k):
-        panel = panels(draw_video_timeline('v', 10.0, FOUND, top_k=top_k))['found']
+        panel = panels(draw_video('v', 10.0, FOUND, top_k=top_k))['found']
         return panel.containers[0][0].get_facecolor()
 
     assert colour_of_best(1) == colour_of_best(3)
@@ -271,7 +226,7 @@ def test_colours_do_not_depend_on_how_many_segments_are_drawn():
 
 def test_a_class_that_does_not_appear_takes_no_room():
     def left_edge(**more):
-        return draw_video_timeline('v', 10.0, FOUND, TRUTH, **more).axes[0].bbox.x0
+        return draw_video('v', 10.0, FOUND, TRUTH, **more).axes[0].bbox.x0
 
     assert left_edge(classes=['a class of a long name', 'jump']) == left_edge()
 
@@ -318,7 +273,7 @@ def test_lanes_beyond_the_cap_are_merged_into_the_time_they_cover():
 
 
 def test_the_picture_says_how_many_segments_have_no_lane():
-    panel = panels(draw_video_timeline('v', 30.0, NOTHING, crowd(), max_lanes=8))['annotated']
+    panel = panels(draw_video('v', 30.0, NOTHING, crowd(), max_lanes=8))['annotated']
     num_merged = lanes_of(crowd(), 8)[-1].num_merged
     assert len(names(panel)) == 8 and names(panel)[-1] == f'{num_merged} more segments'
     assert panel.containers[-1][0].get_facecolor()[:3] == NEUTRAL
@@ -357,114 +312,3 @@ def test_time_marks(duration_sec, texts, unit):
     assert shown[:3] == texts and shown_in == unit
     assert len(marks_sec) == len(shown) <= 11
     assert marks_sec[0] == 0 and marks_sec[-1] <= duration_sec
-
-
-# --- from a file ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def make_video(tmp_path):
-    def make(num_frames=40, size=(64, 48), rate=10, name='in.mp4'):
-        path = tmp_path / name
-        with av.open(str(path), 'w') as container:
-            stream = container.add_stream('mpeg4', rate=rate)
-            stream.width, stream.height = size
-            stream.pix_fmt = 'yuv420p'
-            for i in range(num_frames):
-                frame = av.VideoFrame.from_ndarray(picture(*size, 4 * i % 250), format='rgb24')
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-        return path
-
-    return make
-
-
-def test_thumbnails_are_small_and_even(make_video):
-    found = thumbnails_of(make_video(size=(320, 240)), 4)
-    assert [at_sec for at_sec, _ in found] == pytest.approx([0.5, 1.5, 2.5, 3.5])
-    assert {small.shape for _, small in found} == {(96, 128, 3)}
-    shades = [small.mean() for _, small in found]
-    np.testing.assert_allclose(shades, [4 * i for i in (5, 15, 25, 35)], atol=3)
-
-
-def test_a_video_of_few_frames_has_few_thumbnails(make_video):
-    assert len(thumbnails_of(make_video(num_frames=2), 6)) == 2
-    assert thumbnails_of(make_video(num_frames=2), 0) == []
-
-
-@pytest.mark.parametrize(
-    ('size', 'rate', 'width', 'num_frames', 'fps'),
-    [((64, 48), 10, 480, 12, 10), ((66, 50), 25, 480, 12, 25), ((480, 270), 60, 480, 6, 30),
-     ((1920, 1080), 30, 1280, 12, 30), ((90, 160), 10, 480, 12, 10)],
-)  # fmt: skip
-def test_the_video_has_the_time_of_the_first_and_an_even_size(
-    make_video, tmp_path, size, rate, width, num_frames, fps
-):
-    source, out = make_video(12, size, rate), tmp_path / 'new' / 'out.mp4'
-    write_timeline_video(out, source, FOUND, TRUTH)
-    with av.open(str(out)) as container:
-        stream = container.streams.video[0]
-        assert stream.pix_fmt == 'yuv420p'
-        assert stream.width == width and stream.width % 2 == stream.height % 2 == 0
-        assert stream.height > size[1] / size[0] * width
-    written = Video(out)
-    assert (written.num_frames, written.fps) == (num_frames, pytest.approx(fps))
-    assert written.duration_sec == pytest.approx(Video(source).duration_sec)
-
-
-@pytest.mark.parametrize('codecs', [av.codecs_available, {'mpeg4'}])
-def test_the_cursor_moves_with_the_time(make_video, tmp_path, monkeypatch, codecs):
-    monkeypatch.setattr(film.av, 'codecs_available', codecs)
-    out = tmp_path / 'out.mp4'
-    write_timeline_video(out, Video(make_video(num_frames=40)), FOUND)
-    # below the picture, which is 360 pixels high
-    strips = np.array([frame[370:] for frame in Video(out).frames([0, 10, 20, 30])], float)
-    red = strips[..., 0] - strips[..., 1:].max(axis=-1)
-    columns = red.sum(axis=1).argmax(axis=1)
-    steps = np.diff(columns)
-    assert (steps > 50).all() and np.ptp(steps) <= 4
-
-
-def test_labels_stand_on_the_picture_while_their_segments_last(make_video, tmp_path):
-    found = LabelledSegments(np.array([[1.0, 2.0]]), ['跳 jump'], np.array([0.5]))
-    out = tmp_path / 'out.mp4'
-    write_timeline_video(out, make_video(), found)
-    corners = [frame[4:26, 4:80] for frame in Video(out).frames([5, 15, 25])]
-    before, during, after = (corner.std() for corner in corners)
-    assert during > 20 and before < 5 and after < 5
-
-
-@pytest.mark.parametrize('found', [NOTHING, odd('30 classes')[1], odd('other scripts')[1]])
-def test_odd_results_make_a_video(make_video, tmp_path, found):
-    write_timeline_video(tmp_path / 'out.mp4', make_video(num_frames=1), found, NOTHING, top_k=30)
-    assert Video(tmp_path / 'out.mp4').num_frames == 1
-
-
-def test_a_video_of_a_picture_a_minute(make_video, tmp_path):
-    write_timeline_video(tmp_path / 'out.mp4', make_video(3, rate=Fraction(1, 60)), FOUND)
-    assert Video(tmp_path / 'out.mp4').duration_sec == pytest.approx(180)
-
-
-def test_an_error_on_the_way_leaves_no_file(make_video, tmp_path, monkeypatch):
-    source, out = make_video(), tmp_path / 'out.mp4'
-    video = Video(source)
-    frames = video.frames
-
-    def breaks_off(indices):
-        for i, frame in enumerate(frames(indices)):
-            if i == 20:
-                raise VideoError('broken')
-            yield frame
-
-    monkeypatch.setattr(video, 'frames', breaks_off)
-    with pytest.raises(VideoError, match='broken'):
-        write_timeline_video(out, video, FOUND)
-    assert list(tmp_path.iterdir()) == [source]
-
-
-def test_the_video_itself_is_not_overwritten(make_video):
-    source = make_video()
-    before = source.read_bytes()
-    with pytest.raises(ValueError, match='is the video itself'):
-        write_timeline_video(source, source, FOUND)
-    assert source.read_bytes() == before

@@ -1,4 +1,4 @@
-"""Timelines and the page of results: what stands where, and that nothing is lost."""
+"""Pictures of several methods: what is drawn where, and that nothing is lost."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from matplotlib.image import imread
 
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.visualization.class_colours import NEUTRAL, class_colours
-from mmsola.visualization.methods_picture import MAX_LANES, MAX_LETTERS, draw_timelines, pick_videos
-from mmsola.visualization.results_page import read_markdown_tables, write_results_page
-from mmsola.visualization.video_picture import MOST_OPAQUE, draw_video_timeline
+from mmsola.visualization.methods_picture import (
+    MAX_LANES,
+    MAX_LETTERS,
+    TIOU_SENTENCE,
+    draw_methods,
+    pick_videos,
+)
+from mmsola.visualization.video_picture import MOST_OPAQUE, draw_video
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'plot_timelines.py'
 SEGMENTS = np.array([[1.0, 3.0], [6.0, 9.5]])
@@ -48,7 +53,7 @@ def names(panel):
 
 
 def test_segments_and_proposals_lie_at_their_seconds():
-    figure = draw_timelines({'a': (TRUTH, 10.0)}, {'BMN': {'a': PROPOSALS}})
+    figure = draw_methods({'a': (TRUTH, 10.0)}, {'BMN': {'a': PROPOSALS}})
     found = bars(figure.axes[0])
     assert found[:2] == [pytest.approx(row) for row in SEGMENTS.tolist()]
     best_first = PROPOSALS.segments[[1, 2, 0]].tolist()
@@ -57,7 +62,7 @@ def test_segments_and_proposals_lie_at_their_seconds():
 
 
 def test_only_the_best_proposals_are_drawn_and_judged():
-    figure = draw_timelines({'a': (TRUTH, 10.0)}, {'BMN': {'a': PROPOSALS}}, top_k=1)
+    figure = draw_methods({'a': (TRUTH, 10.0)}, {'BMN': {'a': PROPOSALS}}, top_k=1)
     assert len(bars(figure.axes[0])) == 3
     # the one shown meets the second segment by 3 of 3.5 seconds, and the first not at all
     label = figure.axes[0].get_yticklabels()[1].get_text()
@@ -66,7 +71,7 @@ def test_only_the_best_proposals_are_drawn_and_judged():
 
 def test_a_proposal_of_another_class_meets_nothing():
     def met(truth, found):
-        panel = draw_timelines({'a': (truth, 10.0)}, {'BMN': {'a': found}}).axes[0]
+        panel = draw_methods({'a': (truth, 10.0)}, {'BMN': {'a': found}}).axes[0]
         return panel.get_yticklabels()[1].get_text().split()[-1]
 
     swapped = LabelledSegments(SEGMENTS, ['jump', 'run'], np.ones(2))
@@ -81,36 +86,36 @@ def test_a_class_has_one_colour_in_all_panels_and_in_every_other_picture():
     expected = [of_class[label] for label in ('run', 'jump', 'jump', 'run', 'dive')]
     for order in (classes, classes[::-1]):
         videos = {'b': (NOTHING, 5.0), 'a': (NAMED, 10.0)}
-        panel = draw_timelines(videos, {'BMN': {'a': FOUND}}, classes=order).axes[1]
+        panel = draw_methods(videos, {'BMN': {'a': FOUND}}, classes=order).axes[1]
         assert colours(panel) == expected
-        of_one = draw_video_timeline('a', 10.0, FOUND, NAMED, classes=order).axes
+        of_one = draw_video('a', 10.0, FOUND, NAMED, classes=order).axes
         assert colours(of_one[0]) + colours(of_one[1]) == expected
     # only one of the classes is there to be seen
     alone = LabelledSegments(SEGMENTS[:1], ['run'])
-    panel = draw_timelines({'a': (alone, 10.0)}, {}, classes=classes).axes[0]
+    panel = draw_methods({'a': (alone, 10.0)}, {}, classes=classes).axes[0]
     assert colours(panel) == [of_class['run']]
 
 
-def test_the_classes_that_appear_stand_beside_their_rows_and_no_other_does():
+def test_the_classes_that_appear_are_written_beside_their_rows_and_no_other_does():
     videos = {'a': (NAMED, 10.0), 'b': (NOTHING, 5.0)}
     proposals = {'ActionFormer': {'a': FOUND}, 'BMN': {'a': PROPOSALS, 'b': PROPOSALS}}
-    panels = draw_timelines(videos, proposals, classes=['run', 'jump', 'dive', 'sit']).axes
+    panels = draw_methods(videos, proposals, classes=['run', 'jump', 'dive', 'sit']).axes
     assert [names(panel) for panel in panels] == [['run', 'jump', 'jump', 'run', 'dive'], []]
     rows = [bar.get_y() + bar.get_height() / 2 for bar in patches(panels[0])]
     assert [text.get_position()[1] for text in panels[0].texts] == pytest.approx(rows[:5])
 
 
 def test_proposals_without_class_are_neutral():
-    panel = draw_timelines({'a': (NAMED, 10.0)}, {'BMN': {'a': PROPOSALS}}).axes[0]
+    panel = draw_methods({'a': (NAMED, 10.0)}, {'BMN': {'a': PROPOSALS}}).axes[0]
     assert set(colours(panel)[2:]) == {NEUTRAL} and NEUTRAL not in colours(panel)[:2]
     assert names(panel) == ['run', 'jump']
 
 
-def test_overlapping_segments_lie_in_rows_of_their_own_and_a_cap_is_said():
+def test_overlapping_segments_lie_in_rows_of_their_own_and_a_cap_is_written():
     rng = np.random.default_rng(0)
     segments = np.sort(rng.uniform(0, 30, (40, 2)), axis=1)
     crowd = LabelledSegments(segments, [f'class {i % 30}' for i in range(40)])
-    panel = draw_timelines({'a': (crowd, 30.0)}, {'BMN': {'a': FOUND}}).axes[0]
+    panel = draw_methods({'a': (crowd, 30.0)}, {'BMN': {'a': FOUND}}).axes[0]
     assert not overdrawn(panel)
     lanes = names(panel)[:-3]
     assert len(lanes) == MAX_LANES and lanes[-1].endswith(' more segments')
@@ -134,7 +139,7 @@ def overdrawn(panel):
 def test_long_and_strange_names_do_not_break_the_layout():
     long = 'Spread-Spread nut butter onto the tortilla, leaving 1/2-inch uncovered at the edges'
     strange = LabelledSegments(SEGMENTS, [long, '<b>$x_1$</b> 跳'])
-    figure = draw_timelines({'$y 视频': (strange, 10.0)}, {'$z': {'$y 视频': PROPOSALS}})
+    figure = draw_methods({'$y 视频': (strange, 10.0)}, {'$z': {'$y 视频': PROPOSALS}})
     figure.draw_without_rendering()
     panel = figure.axes[0]
     assert names(panel)[0].startswith('Spread-Spread nut') and names(panel)[0].endswith('…')
@@ -145,17 +150,29 @@ def test_long_and_strange_names_do_not_break_the_layout():
     assert max(ends) <= figure.bbox.x1
 
 
+def test_a_sentence_explains_the_tiou_where_one_is_written():
+    def sentence(truth):
+        figure = draw_methods({'a': (truth, 10.0)}, {'BMN': {'a': PROPOSALS}})
+        figure.draw_without_rendering()
+        texts = [text for text in figure.texts if 'tIoU' in text.get_text()]
+        assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in texts)
+        return [text.get_text() for text in texts]
+
+    assert sentence(TRUTH) == [TIOU_SENTENCE] and 'tIoU with the annotated segment' in TIOU_SENTENCE
+    assert sentence(NOTHING) == []
+
+
 def test_a_video_without_segments_or_proposals_is_drawn():
     found = {'BMN': {'a': NOTHING, 'b': PROPOSALS}}
-    figure = draw_timelines({'a': (NOTHING, 5.0), 'b': (TRUTH, 10.0)}, found)
+    figure = draw_methods({'a': (NOTHING, 5.0), 'b': (TRUTH, 10.0)}, found)
     assert [len(bars(panel)) for panel in figure.axes] == [0, 5]
 
 
 def test_results_of_other_videos_are_refused():
     with pytest.raises(ValueError, match='BMN has proposals of none of'):
-        draw_timelines({'a': (TRUTH, 10.0)}, {'BMN': {'v_a': PROPOSALS}})
+        draw_methods({'a': (TRUTH, 10.0)}, {'BMN': {'v_a': PROPOSALS}})
     with pytest.raises(ValueError, match='no video'):
-        draw_timelines({}, {})
+        draw_methods({}, {})
 
 
 def test_videos_are_picked_evenly():
@@ -185,33 +202,3 @@ def test_the_command_line_colours_by_all_classes_of_the_annotations(tmp_path):
 def blended(colour):
     """On white."""
     return 1 - MOST_OPAQUE * (1 - np.array(colour))
-
-
-# --- the page -------------------------------------------------------------------------------------
-
-MARKDOWN = 'text\n| a | b |\n| --- | --- |\n| 1 | <2> |\n\n| c |\n| --- |\n| 3 |\n'
-
-
-def test_tables_of_a_markdown_text():
-    assert read_markdown_tables(MARKDOWN) == [[['a', 'b'], ['1', '<2>']], [['c'], ['3']]]
-
-
-def test_the_page_holds_everything_and_escapes_it(tmp_path):
-    (tmp_path / 'p.png').write_bytes(b'picture')
-    out = tmp_path / 'page.html'
-    tables = read_markdown_tables(MARKDOWN)
-    pictures = {'class "<script>" 跳': tmp_path / 'p.png'}
-    write_results_page(out, 'A & B', ['some <b>'], tables, pictures, 'notes')
-    page = out.read_text(encoding='utf-8')
-    for part in ('A &amp; B', 'some &lt;b&gt;', '<td>&lt;2&gt;</td>', 'notes'):
-        assert part in page
-    caption = 'class &#34;&lt;script&gt;&#34; 跳'
-    assert f'alt="{caption}"' in page and f'<figcaption>{caption}</figcaption>' in page
-    assert 'base64,cGljdHVyZQ==' in page
-    assert '<script' not in page and 'http' not in page
-
-
-def test_a_missing_picture_leaves_no_page(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        write_results_page(tmp_path / 'page.html', 't', [], [], {'x': tmp_path / 'none.png'})
-    assert not list(tmp_path.iterdir())

@@ -1,6 +1,9 @@
-"""Pictures of temporal self-similarity: what stands where, for every kind of video."""
+"""Pictures of temporal self-similarity: what is drawn where, for every kind of video."""
 
 from __future__ import annotations
+
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -61,18 +64,110 @@ def test_a_long_video_is_averaged_to_the_resolution_of_the_picture(num_snippets)
 
 
 @pytest.mark.parametrize('names', [('before',), ('before', 'after'), ('a', 'b', 'c')])
-def test_each_feature_has_one_image_on_the_common_scale_of_cosines(names):
+def test_each_feature_has_one_image_on_a_common_scale(names):
     shown = features(names=names)
     figure = draw_tsm(shown, 'v_abc', CENTRES_SEC, SEGMENTS)
     panels = panels_of(figure)
     assert len(panels) == len(names)
+    low, high = panels[0].images[0].get_clim()
+    assert -1 <= low == -high < 0  # features of both signs
     for panel, (name, feature) in zip(panels, shown.items()):
         (image,) = panel.images
-        assert image.get_clim() == (-1, 1)
+        assert image.get_clim() == (low, high)
         assert np.array_equal(image.get_array(), temporal_self_similarity(feature).numpy())
         assert panel.get_title().startswith(f'{name}: mean similarity ')
     assert len({panel.images[0].get_cmap().name for panel in panels}) == 1
     assert figure.get_suptitle() == 'v_abc'
+
+
+def bar_of(figure):
+    """The axes of the colour bar."""
+    return figure.axes[-1]
+
+
+def off_diagonal(image):
+    matrix = np.asarray(image.get_array())
+    return matrix[~np.eye(len(matrix), dtype=bool)]
+
+
+@pytest.mark.parametrize('spread', [1.0, 0.3, 0.05])
+def test_features_behind_a_relu_have_all_colours_and_the_range_is_written(spread):
+    """On a scale from -1 to 1 they filled a square of one colour."""
+    torch.manual_seed(0)
+    positive = torch.relu(1 + spread * torch.randn(20, 6))
+    figure = draw_tsm({'before': positive, 'after': positive + 0.1}, 'v_abc')
+    images = [panel.images[0] for panel in panels_of(figure)]
+    (low, high), *others = {image.get_clim() for image in images}
+    assert not others
+    pairs = np.concatenate([off_diagonal(image) for image in images])
+    assert ((pairs >= low) & (pairs <= high)).mean() > 0.97
+    assert high - low < 1.5 * np.ptp(pairs) and 0 <= low < high <= 1
+    assert images[0].get_cmap().name == 'viridis'  # nothing below 0 that needs another hue
+    label = bar_of(figure).get_ylabel()
+    start, end = re.fullmatch(r'cosine similarity, colours from (\S+) to (\S+)', label).groups()
+    assert (float(start), float(end)) == (low, high)
+    ticks = [float(text.get_text()) for text in bar_of(figure).get_yticklabels()]
+    assert ticks == sorted(ticks) and (ticks[0], ticks[-1]) == (low, high)
+
+
+def test_one_odd_snippet_does_not_choose_the_range():
+    torch.manual_seed(0)
+    alike = 1 + 0.1 * torch.rand(400, 6)
+    odd = alike.clone()
+    odd[7] = -1
+    of_alike, of_odd = (
+        panels_of(draw_tsm({'before': x}, 'v'))[0].images[0].get_clim() for x in (alike, odd)
+    )
+    assert of_odd == pytest.approx(of_alike, abs=5e-4) and of_alike[0] > 0.99
+
+
+def test_zero_is_the_middle_of_the_colours_where_similarities_have_both_signs():
+    torch.manual_seed(0)
+    before, after = torch.rand(20, 6) + 1, torch.randn(20, 6)
+    for panel in panels_of(draw_tsm({'before': before, 'after': after}, 'v')):
+        low, high = panel.images[0].get_clim()
+        assert low == -high and high > 0.99  # those of the first panel, too
+        assert panel.images[0].get_cmap()(0.5)[:3] == pytest.approx((0.97, 0.97, 0.97), abs=0.01)
+
+
+SOME_NAN = torch.eye(20)[:, :6] + 1
+SOME_NAN[3:5, 0] = np.nan
+SOME_NAN[8, 0] = np.inf
+
+
+@pytest.mark.parametrize(
+    ('feature', 'sentence'),
+    [
+        (torch.ones(1, 6), 'no two snippets to compare'),
+        (torch.full((20, 6), np.nan), 'no two snippets to compare'),
+        (torch.ones(20, 6), 'all snippets are equally similar'),
+        (torch.ones(20, 6) * torch.arange(1, 21)[:, None], 'all snippets are equally similar'),
+        (torch.zeros(20, 6), '20 of 20 snippets are all zeros (similarity 0)'),
+        (SOME_NAN, '3 of 20 snippets hold NaN or infinity (grey)'),
+    ],
+    ids=['one snippet', 'nothing finite', 'constant', 'one direction', 'zeros', 'some NaN'],
+)
+def test_features_that_cannot_be_compared_are_drawn_with_a_sentence(feature, sentence):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        figure = draw_tsm({'before': feature}, 'v_abc')
+        figure_to_rgb(figure)
+    (panel,) = panels_of(figure)
+    assert sentence in panel.get_title() and 'nan' not in panel.get_title()
+    low, high = panel.images[0].get_clim()
+    assert low < high
+    assert f'from {low:.2f} to {high:.2f}' in bar_of(figure).get_ylabel()
+
+
+def test_the_rest_of_a_video_with_nan_is_drawn_as_without_it():
+    finite = SOME_NAN.isfinite().all(dim=1)
+    figures = [draw_tsm({'before': x}, 'v') for x in (SOME_NAN, SOME_NAN[finite])]
+    images = [panels_of(figure)[0].images[0] for figure in figures]
+    assert images[0].get_clim() == images[1].get_clim()
+    shown = images[0].get_array()[finite][:, finite]
+    np.testing.assert_allclose(shown, images[1].get_array(), atol=1e-6)
+    first, second = (panels_of(figure)[0].get_title().split('\n')[0] for figure in figures)
+    assert first == second
 
 
 def test_each_segment_has_a_bar_on_both_axes_at_its_seconds():
@@ -95,8 +190,8 @@ def test_overlapping_segments_do_not_hide_each_other():
     figure = draw_tsm(features(), 'v_abc', CENTRES_SEC, segments)
     (panel, _) = panels_of(figure)
     above = [bar for bar in panel.patches if is_above(panel, bar)]
-    places, (height, *_) = sorted(b.get_y() for b in above), [b.get_height() for b in above]
-    assert len(above) == 12 and np.diff(places).min() > height > 0
+    rows, (height, *_) = sorted(b.get_y() for b in above), [b.get_height() for b in above]
+    assert len(above) == 12 and np.diff(rows).min() > height > 0
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert len(legend) == 9 and legend[-1] == 'and 4 more'
 

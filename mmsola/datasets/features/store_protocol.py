@@ -1,0 +1,48 @@
+"""What others ask of whatever holds snippet features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+
+
+class SnippetReader(Protocol):
+    """What a pipeline asks: the ``feature_store`` of each entry of a data set.
+
+    ``FeatureStore`` reads files, ``FeatureBank`` has those of a whole data set in memory,
+    ``ArrayStore`` those of a single video.
+    """
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Snippets ``start`` to ``stop - 1`` of a video, float32 ``(stop - start, C)``."""
+        ...
+
+
+class SnippetStore(SnippetReader, Protocol):
+    """What a data set asks besides, to list its videos and to check them before the first step."""
+
+    def names(self) -> list[str]:
+        """Every video that is there, sorted."""
+        ...
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def find(self, names: Iterable[str]) -> dict[str, str]:
+        """Match names of videos with those of the store: which it has under which other name."""
+        ...
+
+    def path(self, name: str) -> str:
+        """Where a video lies or should lie, for messages."""
+        ...
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """(T, C) of a video: snippets and channels."""
+        ...
+
+    def check(
+        self, names: Iterable[str] | None = None, values: bool = True, progress: bool = True
+    ) -> None:
+        """Raise ``FeatureError`` unless all of these videos can be used."""
+        ...

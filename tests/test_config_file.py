@@ -1,0 +1,89 @@
+"""Configs by path or by the name they are shipped under, and settings laid over them."""
+
+import sys
+
+import pytest
+from mmengine.config import Config
+from shipped_configs import ROOT
+
+from mmsola.commands import configs
+from mmsola.engine.config_file import ConfigOptionError, read_config
+from mmsola.files import shipped_configs
+from mmsola.files.shipped_configs import ConfigFileError, shipped_config, shipped_names
+
+
+def test_a_shipped_config_is_found_by_name():
+    by_name = read_config('mmsola::bmn/sola_bmn_demo.py')
+    by_path = Config.fromfile(ROOT / 'configs' / 'bmn' / 'sola_bmn_demo.py')
+    assert by_name.to_dict() == by_path.to_dict() and by_name.filename == by_path.filename
+
+
+def test_a_shipped_config_is_a_base_as_a_file_beside_would_be(tmp_path):
+    """Also the settings that a config takes from its base: they get no scope."""
+    of_one = tmp_path / 'of_one.py'
+    of_one.write_text("_base_ = 'mmsola::bmn/bmn_demo.py'\ntrain_cfg = dict(max_epochs=1)")
+    expected = read_config('mmsola::bmn/bmn_demo.py', {'train_cfg.max_epochs': 1})
+    assert Config.fromfile(of_one).to_dict() == expected.to_dict()
+    of_two = tmp_path / 'of_two.py'
+    of_two.write_text(
+        "_base_ = ['mmsola::_base_/one_stage_small.py', 'mmsola::_base_/datasets/demo.py']\n"
+        'train_dataloader = dict(dataset=_base_.training)'
+    )
+    cfg = Config.fromfile(of_two)
+    assert cfg.train_dataloader.dataset.type == 'SnippetFeatureDataset'
+    assert '_scope_' not in cfg.pretty_text
+
+
+def test_every_shipped_name_is_a_config():
+    assert {shipped_config(name) for name in shipped_names()} == {
+        path.resolve() for path in (ROOT / 'configs').rglob('*.py')
+    }
+
+
+def test_a_wheel_has_its_configs_inside_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped_configs, '_PACKAGE', tmp_path / 'mmsola')
+    assert shipped_configs.config_folder() == tmp_path / 'configs'
+    in_wheel = tmp_path / 'mmsola' / '.mim' / 'configs'
+    in_wheel.mkdir(parents=True)
+    assert shipped_configs.config_folder() == in_wheel
+
+
+def test_a_config_that_is_not_there_is_named_with_the_nearest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigFileError, match=r'fix: mmsola ships .* mmsola::bmn/bmn_demo\.py'):
+        read_config('configs/bmn_demo.py')
+    with pytest.raises(ConfigFileError, match=r'^mine\.py: no such config file\n(.*\n)*.* path$'):
+        read_config('mine.py')
+    with pytest.raises(ConfigFileError, match=r'expected: mmsola::bmn/bmn_demo\.py'):
+        read_config('mmsola::bmn/bmn_dem.py')
+    (tmp_path / 'mine.py').write_text("_base_ = 'mmsola::bmn/demo_bmn.py'")
+    with pytest.raises(ConfigFileError, match=r'^mine\.py: mmsola::bmn/demo_bmn\.py: no such'):
+        read_config('mine.py')
+    with pytest.raises(ConfigFileError, match='no such config'):  # no way out of the folder
+        read_config('mmsola::../tests/conftest.py')
+
+
+def test_settings_are_the_same_from_a_command_line_and_from_python():
+    name = 'mmsola::bmn/bmn_demo.py'
+    words = read_config(name, ['train_cfg.max_epochs=3', 'a.b=[1,2]', 'a.c=x,y', 'd=-1'])
+    values = {'train_cfg.max_epochs': 3, 'a.b': [1, 2], 'a.c': ['x', 'y'], 'd': -1}
+    assert words.to_dict() == read_config(name, values).to_dict()
+    plain = read_config(name)
+    changed = read_config(plain, values)
+    assert changed.d == -1 and 'd' not in plain
+
+
+def test_settings_that_do_not_fit_are_named():
+    with pytest.raises(ConfigOptionError, match='--cfg-options max_epochs: has no value'):
+        read_config('mmsola::bmn/bmn_demo.py', ['max_epochs'])
+    with pytest.raises(ConfigOptionError, match=r'custom_hooks\.7'):
+        read_config('mmsola::sola/sola_pretrain_demo.py', ['custom_hooks.7.type=x'])
+
+
+def test_configs_are_listed_by_a_part_of_their_name(capsys, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['mmsola configs', 'bmn/sola_*demo'])
+    configs.main()
+    assert capsys.readouterr().out.splitlines()[0] == 'mmsola::bmn/sola_bmn_demo.py'
+    monkeypatch.setattr(sys, 'argv', ['mmsola configs', 'nothing'])
+    with pytest.raises(SystemExit, match='nothing: no config has this'):
+        configs.main()
