@@ -5,7 +5,7 @@
 # videos.
 _base_ = 'sola_pretrain.py'
 
-# few videos are soon overfitted: the best epoch may be fifty steps after the gate opened
+# it soon overfits few videos: the best epoch may be fifty steps after the gate opened
 train_cfg = dict(max_epochs=300, val_interval=25)
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),
