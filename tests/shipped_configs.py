@@ -6,11 +6,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def shipped_configs() -> dict[str, Path]:
+def shipped_configs(root: Path = ROOT) -> dict[str, Path]:
     """Those that git knows, by name; without git, all there are."""
     listed = subprocess.run(
-        ['git', 'ls-files', '--', 'configs/*/*.py'], cwd=ROOT, capture_output=True, text=True
+        ['git', 'ls-files', '--', 'configs/*/*.py'], cwd=root, capture_output=True, text=True
     )
-    files = [ROOT / line for line in listed.stdout.splitlines()]
-    files = [file for file in files if file.exists()] or sorted(ROOT.glob('configs/*/*.py'))
+    files = [root / line for line in listed.stdout.splitlines()]
+    files = [file for file in files if file.exists()] or sorted(root.glob('configs/*/*.py'))
     return {file.stem: file for file in files if '_base_' not in file.parts}

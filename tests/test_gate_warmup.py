@@ -11,14 +11,15 @@ from mmsola.engine import gate_warmup_hook
 from mmsola.models import SimilarityMatchingLoss
 
 
-def train(cfg, max_epochs, num_steps, until=None, **options):
+def train(cfg, max_epochs, num_steps, until=None, needed_steps=None, **options):
     """Two steps an epoch."""
     cfg = copy.deepcopy(cfg)
     cfg.merge_from_dict({'train_cfg.max_epochs': max_epochs, **options})
-    cfg.custom_hooks = [dict(type='GateWarmupHook', num_steps=num_steps, until=until)]
+    hook = dict(num_steps=num_steps, until=until, needed_steps=needed_steps)
+    cfg.custom_hooks = [dict(type='GateWarmupHook', **hook)]
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
-    cfg.experiment_name = f'{max_epochs}_{num_steps}_{until}_{len(options)}'
+    cfg.experiment_name = f'{max_epochs}_{num_steps}_{until}_{needed_steps}_{len(options)}'
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner.model
@@ -111,3 +112,16 @@ def test_a_collapse_is_told_once(tiny_config, monkeypatch):
     )
     log = next(Path(tiny_config.work_dir).glob('*/*.log')).read_text()
     assert log.count('Similarity Matching collapsed') == 1
+
+
+@pytest.mark.parametrize(('needed_steps', 'epochs'), [(4, None), (5, 3), (9, 5)])
+def test_too_few_epochs_are_warned_of_before_the_first_step(tiny_config, needed_steps, epochs):
+    """With the number of epochs that is enough; 16 videos in batches of 8."""
+    train(tiny_config, max_epochs=2, num_steps=2, needed_steps=needed_steps)
+    log = next(Path(tiny_config.work_dir).glob('*/*.log')).read_text().splitlines()
+    number, said = next((i, line) for i, line in enumerate(log) if 'steps in all' in line)
+    assert '16 videos: 2 steps an epoch, 2 epochs, 4 steps in all' in said
+    assert f'needs about {needed_steps}' in said
+    assert ('WARNING' in said) is (epochs is not None)
+    assert epochs is None or f'train_cfg.max_epochs to {epochs} or more' in said
+    assert number < next(i for i, line in enumerate(log) if 'Epoch(train)' in line)

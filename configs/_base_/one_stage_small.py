@@ -1,6 +1,7 @@
 # The same, small enough for a CPU: short sequences are not padded to the longest of the training,
 # the window is narrower, the rate faster. The average takes more of each step where there are fewer
-# steps than the published schedules have: these are for 60 videos in batches of 8.
+# steps than the published schedules have: these are for 200 steps and more, such as of 60
+# videos in batches of 8, or of 15 in batches of 2.
 _base_ = 'one_stage.py'
 
 model = dict(type='ActionFormer', num_levels=5, pad_to_max=False, backbone=dict(window=9))

@@ -10,6 +10,8 @@ score = dict(**_base_.validation, role='score', pipeline=_base_.whole_pipeline)
 train_dataloader = dict(batch_size=80, dataset=_base_.training)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score]))
 test_dataloader = val_dataloader
+# as it was measured: 50 steps are enough here
+train_cfg = dict(max_epochs=100, val_interval=20)
 custom_hooks = [
     *_base_.custom_hooks[:-1],
     dict(type='GateWarmupHook', num_steps=50, until=None),

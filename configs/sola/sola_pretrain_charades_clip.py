@@ -17,7 +17,7 @@ val_evaluator = [
     dict(type='SelfSimilarity'),
 ]
 test_evaluator = val_evaluator
-train_cfg = dict(max_epochs=60)
+train_cfg = dict(max_epochs=60, val_interval=20)
 default_hooks = dict(checkpoint=dict(save_best='probe/cv_mAP'))
 # as it was measured: 50 steps are enough here
 custom_hooks = [

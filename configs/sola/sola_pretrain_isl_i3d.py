@@ -11,6 +11,7 @@ train_dataloader = dict(batch_size=102, dataset=_base_.training)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(datasets=[fit, score]))
 test_dataloader = val_dataloader
 # as it was measured: 50 steps are enough here
+train_cfg = dict(max_epochs=100, val_interval=20)
 custom_hooks = [
     *_base_.custom_hooks[:-1],
     dict(type='GateWarmupHook', num_steps=50, until=None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import torch
 from mmaction.registry import HOOKS
@@ -10,7 +11,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapperDict
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 
 from mmsola.engine.unwrap import unwrapped_model
@@ -32,24 +33,30 @@ class GateWarmupHook(Hook):
     When it opens, the optimizer forgets the zeros that it was fed meanwhile: Adam would take them
     for a small gradient, and move the gate up to twice as fast for hundreds of steps.
 
-    The log says when the gate opens; and it warns, once, of a gate that never opened and of a loss
-    that is back at the constant guess after it did.
+    The log says before the first step how many steps there are and how many the gate needs, as a
+    warning where they are too few. It says when the gate opens; and it warns, once, of a gate that
+    never opened and of a loss that is back at the constant guess after it did.
 
     Args:
         num_steps: Iterations without a gradient for the gate, at least.
         until: It opens when ``kl``, as a mean over 20 steps, is below this share of the constant
             guess's. None opens it after ``num_steps``, whatever was learned.
+        needed_steps: Iterations that the gate needs to open and then to move, by experience. None
+            takes twice ``num_steps``.
 
     Examples:
-        >>> HOOKS.build(dict(type='GateWarmupHook', num_steps=50, until=None)).num_steps
-        50
+        >>> HOOKS.build(dict(type='GateWarmupHook', num_steps=50, until=None)).needed_steps
+        100
     """
 
     priority = 'LOW'  # after the step's own figures are in the message hub
 
-    def __init__(self, num_steps: int = 50, until: float | None = 0.98) -> None:
+    def __init__(
+        self, num_steps: int = 50, until: float | None = 0.98, needed_steps: int | None = None
+    ) -> None:
         self.num_steps = num_steps
         self.until = until
+        self.needed_steps = 2 * num_steps if needed_steps is None else needed_steps
 
     def before_train(self, runner: Runner) -> None:
         """Watch the gate's gradient; whether it is open, a checkpoint remembers."""
@@ -59,6 +66,7 @@ class GateWarmupHook(Hook):
         # the message hub is part of a checkpoint
         self._opened_at: int | None = runner.message_hub.runtime_info.get('gate_opened_at')
         if self._opened_at is None:
+            self._compare_steps(runner)
             self._open_if_ready(runner, steps_done=runner.iter)
 
         def shut(gradient: Tensor) -> Tensor:
@@ -100,6 +108,29 @@ class GateWarmupHook(Hook):
                 logging.WARNING,
             )
 
+    def _compare_steps(self, runner: Runner) -> None:
+        """Say how many steps there will be, and warn if the gate needs more."""
+        loop = runner.train_loop
+        if not isinstance(loop, EpochBasedTrainLoop):
+            return
+        num_videos = len(runner.train_dataloader.dataset)
+        steps_per_epoch = len(runner.train_dataloader)
+        has = (
+            f'{num_videos} videos: {_count(steps_per_epoch, "step")} an epoch, '
+            f'{_count(loop.max_epochs, "epoch")}, {_count(loop.max_iters, "step")} in all. '
+            f'The gate needs about {self.needed_steps}'
+        )
+        if loop.max_iters >= self.needed_steps:
+            print_log(f'{has}.', 'current')
+            return
+        epochs = math.ceil(self.needed_steps / max(steps_per_epoch, 1))
+        print_log(
+            f'{has}, so SoLa may stay the identity. Set train_cfg.max_epochs to {epochs} or more, '
+            'or make train_dataloader.batch_size smaller.',
+            'current',
+            logging.WARNING,
+        )
+
     def _open_if_ready(self, runner: Runner, steps_done: int) -> None:
         if steps_done < self.num_steps:
             return
@@ -113,6 +144,10 @@ class GateWarmupHook(Hook):
         runner.message_hub.update_info('gate_opened_at', steps_done)
         if steps_done:
             print_log(f'The gate opens after {steps_done} steps.', 'current')
+
+
+def _count(number: int, thing: str) -> str:
+    return f'{number} {thing}{"s" * (number != 1)}'
 
 
 def _forget(runner: Runner) -> None:
