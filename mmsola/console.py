@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = arguments[0] if arguments else '--help'
     if name in ('-h', '--help'):
-        print(_usage())
+        run(lambda: print(_usage()))
     elif name == '--version':
         print(f'mmsola {__version__}')
     elif name in COMMANDS:

@@ -203,7 +203,10 @@ def _compute(
             feature = torch.from_numpy(ahead.pop().result()).to(device)
             if following is not None:
                 ahead.append(reader.submit(videos[following].read))
-            with torch.inference_mode(), np.errstate(over='ignore'):  # said below, with its video
+            with (
+                torch.inference_mode(),
+                np.errstate(over='ignore'),
+            ):  # reported below, with its video
                 array = neck(feature.T[None])[0].T.cpu().numpy().astype(dtype)
             if not np.isfinite(array).all():
                 raise ExportError(
@@ -386,8 +389,8 @@ class _Output:
         names, format = self._listed(begun), begun.get('format')
         if names is None or format not in FORMATS:
             raise ExportError(
-                f'{self.manifest}: does not list the files of its export, so they cannot be told '
-                'from files of yours\n  expected: an export of this version\n  fix: remove it '
+                f'{self.manifest}: does not list the files of its export, so files of yours cannot '
+                'be kept apart\n  expected: an export of this version\n  fix: remove it '
                 'yourself, or choose another folder'
             )
         self._remove_files(names, self.suffix_of(format))

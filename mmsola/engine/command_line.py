@@ -30,10 +30,14 @@ def run(main: Callable[[], object], *expected: type[Exception]) -> None:
     signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         main()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         _stop(signal.SIGINT, 'stopped by Ctrl-C')
     except Terminated:
         _stop(signal.SIGTERM, 'stopped by SIGTERM')
+    except BrokenPipeError:  # whoever read the output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_SIGNAL_EXIT + signal.SIGPIPE)
     except Exception as error:
         if isinstance(error, OSError) and is_disk_fault(error):
             sys.exit(

@@ -1,4 +1,4 @@
-"""Let the predictor learn before the gate opens, and tell when it fell for the easy way out."""
+"""Let the predictor learn before the gate opens, and warn where all snippets become alike."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PATIENCE_STEPS = 50  # a gate that just opened may pass through anything
 class GateWarmupHook(Hook):
     """Keep ``tanh(alpha)`` where it is until the predictor knows more than the mean.
 
-    An untrained predictor says nothing about similarity, and the quickest way to please the loss
+    An untrained predictor knows nothing about similarity, and the quickest way to lower the loss
     is then to add one large constant to every snippet: all become alike, and the loss stays at that
-    of a constant guess (``kl`` 0.1076 with the default target). A gate that learns fast falls for
-    it on some seeds. With the gate shut, the predictor learns to recognise its input first.
+    of a constant guess (``kl`` 0.1076 with the default target). A gate that learns fast ends there
+    on some seeds. With the gate shut, the predictor learns to recognise its input first.
     The published recipe learns too slowly to need this.
 
     When it opens, the optimizer forgets the zeros that it was fed meanwhile: Adam would take them

@@ -175,7 +175,7 @@ class _Running:
     def start(self, command: list[str]) -> subprocess.Popen:
         with self._lock:
             self.check()
-            # a group of its own: it ends with all its workers, and not before it is told to
+            # a group of its own: it ends with all its workers, and only when it is stopped
             process = subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,

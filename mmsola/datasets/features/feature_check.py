@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.check_cache import Passed
 from mmsola.datasets.features.feature_errors import FeatureError, feature_error
+from mmsola.datasets.features.store_protocol import CheckedStore
 from mmsola.progress import progress
-
-if TYPE_CHECKING:
-    from mmsola.datasets.features.feature_store import FeatureStore
 
 _THREADS = 4
 _BLOCK_BYTES = 16 << 20  # values are looked at in blocks of this size, whatever a file holds
@@ -26,7 +24,7 @@ T = TypeVar('T')
 
 
 def check_features(
-    store: FeatureStore, names: Sequence[str], values: bool, show_progress: bool
+    store: CheckedStore, names: Sequence[str], values: bool, show_progress: bool
 ) -> tuple[Shapes, list[str]]:
     """Shapes (T, C) of the good ones of these videos, and a complaint about every other one.
 
@@ -75,7 +73,7 @@ def check_features(
     return good, [problems[name] for name in names if name in problems]
 
 
-def _odd_channels(store: FeatureStore, shapes: Shapes) -> dict[str, str]:
+def _odd_channels(store: CheckedStore, shapes: Shapes) -> dict[str, str]:
     """Videos whose channels differ from what most have, each with its complaint."""
     if len(shapes) < 2:
         return {}
@@ -100,7 +98,7 @@ def _odd_channels(store: FeatureStore, shapes: Shapes) -> dict[str, str]:
     }
 
 
-def _check_values(store: FeatureStore, name: str) -> None:
+def _check_values(store: CheckedStore, name: str) -> None:
     """Raise if a value of this video is NaN or Inf (in float32, as it will be used)."""
     if store.is_plainly_finite(name):
         return

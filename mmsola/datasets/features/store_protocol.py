@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from mmsola.datasets.features.array_layout import ArrayLayout
+
 
 class SnippetReader(Protocol):
     """What a pipeline asks: the ``feature_store`` of each entry of a data set.
@@ -45,4 +47,29 @@ class SnippetStore(SnippetReader, Protocol):
         self, names: Iterable[str] | None = None, values: bool = True, progress: bool = True
     ) -> None:
         """Raise ``FeatureError`` unless all of these videos can be used."""
+        ...
+
+
+class CheckedStore(SnippetStore, Protocol):
+    """What the check of a store asks besides (:mod:`feature_check`); ``FeatureStore`` has it."""
+
+    root: str
+    layout: str
+    num_channels: int | None
+    array_layout: ArrayLayout
+
+    def settings(self) -> dict:
+        """What a video that passed the check depends on, besides its file."""
+        ...
+
+    def stamp(self, name: str) -> tuple[int, int] | None:
+        """Size and modification time of a video's file; None where it has none."""
+        ...
+
+    def inspect(self, name: str) -> tuple[int, int]:
+        """(T, C) of a video, read anew; raises ``FeatureError`` unless it is one of features."""
+        ...
+
+    def is_plainly_finite(self, name: str) -> bool:
+        """Whether a look at the file's bytes shows that all values are finite."""
         ...
