@@ -30,6 +30,11 @@ def commit() -> str | None:
     return recorded.read_text(encoding='utf-8').strip() or None if recorded.is_file() else None
 
 
+def label() -> str:
+    """Version and commit as a table prints them: ``mmsola 0.2.0, commit abcdef1``."""
+    return f'mmsola {__version__}' + (f', commit {commit()}' if commit() else '')
+
+
 def provenance() -> dict[str, str | int | None]:
     """What a result file says of the code that made it: ``mmsola``, ``commit`` and ``threads``.
 

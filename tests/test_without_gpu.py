@@ -23,8 +23,9 @@ def test_two_processes_train_one_model(tmp_path):
     code = f"""
         import sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from test_without_gpu import *
         import os
+        from test_compat import CompatNumbers
+        from test_without_gpu import *
         rank = int(os.environ['RANK'])
         cfg = config_of({str(tmp_path)!r}, launcher='pytorch')
         cfg.model_wrapper_cfg = None

@@ -25,7 +25,7 @@ from mmsola.engine.seed_runs import SeedRun, train_all
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.paired import paired_difference
 from mmsola.progress import Progress
-from mmsola.version import __version__
+from mmsola.version import __version__, commit, label
 from mmsola.visualization.differences import draw_differences
 
 USUAL_FIGURES = (
@@ -146,23 +146,23 @@ def write(args: argparse.Namespace, values: dict[str, dict[str, list[float]]], t
     """Every value, every difference, the tables and the picture."""
     with replacing(args.work_dir / 'compare.csv') as partial, partial.open('w', newline='') as file:
         rows = csv.writer(file)
-        rows.writerow(['config', 'seed', 'figure', 'value', 'num_threads', 'mmsola'])
+        rows.writerow(['config', 'seed', 'figure', 'value', 'num_threads', 'mmsola', 'commit'])
         for name, figures in values.items():
             for figure, row in figures.items():
                 rows.writerows(
-                    [name, *measured, args.num_threads[name], __version__]
+                    [name, *measured, args.num_threads[name], __version__, commit()]
                     for measured in zip_seeds(args, figure, row)
                 )
     with replacing(args.work_dir / 'summary.csv') as partial, partial.open('w', newline='') as file:
         rows = csv.writer(file)
         rows.writerow(
             ['figure', 'config', 'baseline', 'value', 'mean', 'std', 'low', 'high']
-            + ['seeds', 'num_threads', 'mmsola']
+            + ['seeds', 'num_threads', 'mmsola', 'commit']
         )
         for figure, name, d in differences(args, values):
             rows.writerow(
                 [figure, name, d.baseline, d.candidate, d.mean, d.std, d.low, d.high]
-                + [' '.join(map(str, args.seeds)), threads_in_words(args), __version__]
+                + [' '.join(map(str, args.seeds)), threads_in_words(args), __version__, commit()]
             )
     with replacing(args.work_dir / 'table.md') as partial:
         partial.write_text(f'{table}\n')
@@ -195,7 +195,7 @@ def figure_table(args: argparse.Namespace, values: dict) -> list[str]:
     """Markdown: who measured what, and whether the difference is more than noise."""
     lines = [
         f'{len(args.seeds)} seeds: {" ".join(map(str, args.seeds))}; baseline {args.names[0]}; '
-        f'num_threads {threads_in_words(args)}; mmsola {__version__}',
+        f'num_threads {threads_in_words(args)}; {label()}',
         '| figure | config | baseline | value | difference, mean ± std | its 95 % interval | |',
         '| --- | --- | --- | --- | --- | --- | --- |',
     ]

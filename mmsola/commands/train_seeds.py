@@ -18,7 +18,7 @@ from mmsola.engine.seed_runs import SeedRun, train_all
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
 from mmsola.progress import Progress
-from mmsola.version import __version__
+from mmsola.version import __version__, commit, label
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,15 +64,17 @@ def main() -> None:
         )
 
     gains = summarise(rows)
-    measured_with = [' '.join(map(str, args.seeds)), threads_of(cfg), __version__]
+    measured_with = [' '.join(map(str, args.seeds)), threads_of(cfg), __version__, commit()]
     with replacing(work_dir / 'seeds.csv') as partial, partial.open('w', newline='') as file:
         writer = csv.writer(file)
-        writer.writerow([*(field.name for field in fields(Gain)), 'seeds', 'num_threads', 'mmsola'])
+        writer.writerow(
+            [*(field.name for field in fields(Gain)), 'seeds', 'num_threads', 'mmsola', 'commit']
+        )
         writer.writerows([*astuple(gain), *measured_with] for gain in gains)
     table = '\n'.join(
         [
             f'{args.config}, seeds {args.seeds}, at the epoch chosen by {key}; '
-            f'num_threads {threads_of(cfg)}; mmsola {__version__}:',
+            f'num_threads {threads_of(cfg)}; {label()}:',
             *gain_table(gains, len(rows)),
         ]
     )

@@ -23,7 +23,7 @@ from mmsola.atomic import replacing
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.seeds import validations_of
 from mmsola.files.json_file import is_number, read_json_object
-from mmsola.version import __version__
+from mmsola.version import __version__, commit
 
 #: The command that trains one config; its folder keeps the whole output.
 TRAIN = (sys.executable, '-u', '-m', 'mmsola', 'train')
@@ -155,6 +155,7 @@ class SeedRun:
             'memory_mb': max(before['memory_mb'], memory_mb),
             'num_threads': self.num_threads,
             'mmsola': __version__,
+            'commit': commit(),
         }
         with replacing(self.folder / 'cost.json') as partial:
             partial.write_text(json.dumps(cost))
