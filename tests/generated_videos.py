@@ -74,9 +74,9 @@ def damage(source: Path, path: Path, packets: Sequence[int]) -> Path:
     """Copy a video with zeros for the bytes of these packets."""
     content = bytearray(source.read_bytes())
     with av.open(str(source)) as container:
-        packets = [(p.pos, p.size) for p in container.demux(container.streams.video[0]) if p.size]
+        spans = [(p.pos, p.size) for p in container.demux(container.streams.video[0]) if p.size]
     for i in packets:
-        begin, size = packets[i]
+        begin, size = spans[i]
         content[begin : begin + size] = bytes(size)
     path.write_bytes(content)
     return path

@@ -21,6 +21,7 @@ WITHOUT_EXAMPLE = {
     'ClassNamesHook': BY_BUILD_RUNNER,
     'ExactResumeHook': BY_BUILD_RUNNER,
     'LearnableSegmentsHook': BY_BUILD_RUNNER,
+    'ProvenanceHook': BY_BUILD_RUNNER,
     'SyncBuffersHook': BY_BUILD_RUNNER,
     'ValidateAtResumeHook': BY_BUILD_RUNNER,
     'EndToEndLocalizer': OF_VIDEOS,
