@@ -17,34 +17,34 @@ from mmsola.version import __version__
 #: mmsola/commands.
 GROUPS = {
     'data': {
-        'annotations': 'make an annotation file of a table of segments',
-        'epic-annotations': "make an annotation file of EPIC-KITCHENS-100's csv files",
-        'prepare': 'make a data set of the configs of published files',
-        'extract': 'write snippet features of videos',
+        'annotations': 'make an annotation file from a table of segments',
+        'epic-annotations': 'make an annotation file from the csv files of EPIC-KITCHENS-100',
+        'prepare': 'convert published files into a data set that the configs read',
+        'extract': 'extract snippet features from videos',
         'demo-data': 'generate small features to try everything with',
         'video-world': 'generate small videos to try everything with',
     },
     'training': {
-        'train': 'train what a config describes',
-        'test': 'measure a checkpoint as a config says',
-        'train-seeds': 'pretrain SoLa with several seeds, and tabulate what it gains',
+        'train': 'train the model of a config',
+        'test': 'test a checkpoint',
+        'train-seeds': 'pretrain SoLa with several seeds, and print what it gains',
         'compare': 'compare configs over paired seeds',
-        'bsn-proposals': "make the proposals of BSN's chain",
+        'bsn-proposals': 'make the proposals of BSN, between TEM and PEM',
     },
     'results': {
         'infer': 'find actions in videos or in files of features',
         'classify': 'write class scores of whole videos',
         'eval': 'measure a file of results: AR@AN, AUC, mAP',
-        'plot-timelines': 'draw what several methods found in some videos',
+        'plot-timelines': 'draw the results of several methods on some videos',
         'plot-tsm': 'draw self-similarity before and after SoLa',
         'results-page': 'write tables and pictures on one HTML page',
     },
     'files': {
         'export': 'write SoLa features for other toolboxes',
-        'publish': 'write a checkpoint to give away',
-        'convert': 'read the checkpoint of a published localizer',
+        'publish': 'write a checkpoint for publication',
+        'convert': "convert a checkpoint of the authors' code",
         'configs': 'list the configs that mmsola ships',
-        'env': 'print versions and devices, for a report of a problem',
+        'env': 'print versions and devices, for a bug report',
     },
 }
 COMMANDS = {name: what for group in GROUPS.values() for name, what in group.items()}

@@ -36,7 +36,7 @@ run tools/compare.py configs/bmn/bmn_demo.py configs/bmn/sola_bmn_demo.py --name
 step 'draw what both found' 'a few seconds'
 run tools/plot_timelines.py data/demo/annotations.json "BMN=$work_dir/BMN_0.json" \
     "BMN+SoLa=$work_dir/SoLa_0.json" --subset validation --out "$work_dir/timelines.png"
-step 'train ActionFormer, which names what it finds, and let it look at a video' 'about 1 min'
+step 'train ActionFormer, which predicts classes, and run it on one video' 'about 1 min'
 run tools/train.py configs/actionformer/sola_actionformer_demo.py --work-dir "$work_dir/actionformer" --seed 0 \
     --resume --cfg-options "model.neck.init_cfg.checkpoint=$best"
 run tools/infer.py data/demo/features/demo_0100.npy --config configs/actionformer/sola_actionformer_demo.py \
@@ -46,7 +46,7 @@ step 'write SoLa features and the page' 'a few seconds'
 run tools/export_features.py configs/sola/sola_pretrain_demo.py "$best" "$work_dir/features" --overwrite
 run tools/write_results_page.py "$work_dir/results.html" --title 'SoLa and BMN on generated data' \
     --text 'Generated features with the task discrepancy: class and scene dominate, and action is
-faint. It shows the road and proves nothing about real data.' --tables "$work_dir/compare/table.md" \
+faint. It shows the steps and says nothing about real data.' --tables "$work_dir/compare/table.md" \
     --picture "$work_dir/compare/compare.png" 'Differences of each seed, their mean and interval' \
     --picture "$work_dir/tsm.png" 'Self-similarity of a validation video before and after SoLa' \
     --picture "$work_dir/timelines.png" 'Annotated segments against the ten best proposals' \

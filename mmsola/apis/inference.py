@@ -58,7 +58,7 @@ class LocalizationInferencer(BaseInferencer):
 
     Example::
 
-        inferencer = LocalizationInferencer('configs/bmn_mine.py', 'work_dirs/bmn_mine/epoch_9.pth')
+        inferencer = LocalizationInferencer('bmn_mine.py', 'work_dirs/bmn_mine/epoch_9.pth')
         found = inferencer('holiday.mp4', vid_out_dir='found')['predictions'][0]
 
     Raises:

@@ -1,10 +1,10 @@
-r"""Make an annotation file of a table of segments and a folder of videos.
+r"""Make an annotation file from a table of segments and a folder of videos.
 
 mmsola annotations segments.csv videos/ annotations.json
 
 The table is a csv file whose first row names its columns: video, start, end and, if known, label,
-subset and subject. Times are seconds, mm:ss or hh:mm:ss. A row with neither start nor end says that
-the video was looked through and holds no action.
+subset and subject. Times are seconds, mm:ss or hh:mm:ss. A row with neither start nor end
+means: this video contains no action.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 r"""Find actions in videos or in files of snippet features.
 
-mmsola infer holiday.mp4 --config configs/bmn_mine.py \
+mmsola infer holiday.mp4 --config bmn_mine.py \
     --checkpoint work_dirs/bmn_mine/epoch_9.pth
 
 A folder takes all its videos (else its features). Videos are encoded as the features were that the

@@ -1,4 +1,4 @@
-r"""Make a data set of the configs of the files that others publish.
+r"""Convert published files into a data set that the configs read.
 
 mmsola prepare isl_i3d sign-segmentation-isl/test_data --out data/isl_i3d
 mmsola prepare charades_clip \

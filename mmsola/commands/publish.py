@@ -1,4 +1,4 @@
-r"""Write a checkpoint to give away: weights alone, the hash in its name.
+r"""Write a checkpoint for publication: only the weights, with their hash in the file name.
 
 mmsola publish work_dirs/sola_pretrain_hacs_i3d/best_probe_auc_epoch_140.pth \
     published/sola_hacs-i3d --sola-only --config configs/sola/sola_pretrain_hacs_i3d.py

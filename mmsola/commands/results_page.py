@@ -2,7 +2,7 @@ r"""Put what mmsola compare printed, and pictures, on one HTML page.
 
 The lines directly above a table, such as those of the seeds, become its caption.
 
-mmsola results-page results.html --title 'My videos' --tables table.md \
+mmsola results-page results.html --title 'My videos' --tables work_dirs/compare/table.md \
     --picture work_dirs/compare/compare.png 'Differences of each seed, their mean and interval'
 """
 

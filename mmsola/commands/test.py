@@ -1,4 +1,4 @@
-"""Measure a checkpoint as a config says; arguments as in MMAction2's tools/test.py.
+"""Test a checkpoint with the test set of its config; arguments as in MMAction2's tools/test.py.
 
 mmsola test mmsola::bmn/bmn_demo.py work_dirs/bmn_demo/epoch_12.pth
 

@@ -1,4 +1,4 @@
-"""Train what a config describes; the arguments are those of MMAction2's tools/train.py.
+"""Train the model of a config; the arguments are those of MMAction2's tools/train.py.
 
 mmsola train mmsola::sola/sola_pretrain_demo.py --seed 0
 mmsola train my_config.py --resume --cfg-options train_dataloader.batch_size=8
