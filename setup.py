@@ -25,8 +25,13 @@ def known_files() -> list[Path]:
     listed: list[str] = []
     if (ROOT / '.git').exists():
         command = ['git', '-C', str(ROOT), 'ls-files', '-z', '--', *OF_MIM]
-        done = subprocess.run(command, capture_output=True, text=True)
-        listed = done.stdout.split('\0')[:-1] if done.returncode == 0 else []
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+            listed = done.stdout.split('\0')[:-1] if done.returncode == 0 else []
+        except OSError:  # no git
+            pass
+        if not listed:
+            print('warning: git does not list its files here, so all configs and tools are taken')
     if listed:
         return [Path(name) for name in listed if (ROOT / name).is_file()]
     found = [path for name in OF_MIM for path in ((ROOT / name), *(ROOT / name).rglob('*'))]

@@ -15,7 +15,8 @@ from mmsola import console
 def main() -> None:
     """Run what the first argument names."""
     first = sys.argv[1] if len(sys.argv) > 1 else ''
-    if not first.endswith('.py') and not Path(first).is_file():
+    is_script = first.endswith('.py') or Path(first).is_file()
+    if first in console.COMMANDS or not is_script:  # a file may be called as a command is
         console.main()
         return
     if not Path(first).is_file():

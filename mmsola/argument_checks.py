@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+class ArgumentError(ValueError):
+    """An argument, mostly from a config, that cannot be used."""
+
+
 def check_choice(owner: object, name: str, found: object, choices: Sequence[object]) -> None:
     """Refuse an argument that is none of its choices.
 
@@ -15,7 +19,7 @@ def check_choice(owner: object, name: str, found: object, choices: Sequence[obje
         choices: What it may be.
 
     Raises:
-        ValueError: It is none of them.
+        ArgumentError: It is none of them.
     """
     *others, last = map(repr, choices)
     expected = f'{", ".join(others)} or {last}' if others else last
@@ -26,8 +30,8 @@ def check_argument(is_met: bool, owner: object, name: str, found: object, expect
     """Refuse an argument unless a condition is met.
 
     Raises:
-        ValueError: It is not; says owner, argument, found and expected.
+        ArgumentError: It is not; names owner, argument, found and expected.
     """
     if not is_met:
         prefix = owner if isinstance(owner, str) else type(owner).__name__
-        raise ValueError(f'{prefix}: {name} is {found!r}; expected {expected}.')
+        raise ArgumentError(f'{prefix}: {name} is {found!r}; expected {expected}.')

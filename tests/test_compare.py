@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from mmengine.config import Config
 from scipy import stats
 from warm_processes import run_tool
 
+from mmsola.commands import compare as compare_command
+from mmsola.engine import seed_runs
 from mmsola.engine.seed_runs import SeedRun, SeedRunError
 from mmsola.evaluation.paired import paired_difference
 from mmsola.visualization.differences import draw_differences
@@ -80,6 +83,70 @@ def test_a_run_of_other_settings_is_refused(tmp_path):
     run_of(tmp_path).check()
     with pytest.raises(SeedRunError, match='another config or other options'):
         run_of(tmp_path, more=1).check()
+
+
+@pytest.mark.parametrize('key', ['mmsola', 'commit'])
+def test_a_version_that_is_no_text_is_refused(key, tmp_path):
+    run = run_of(tmp_path)
+    run.folder.mkdir()
+    (run.folder / 'cost.json').write_text(json.dumps({'seconds': 1, 'memory_mb': 1, key: [1]}))
+    with pytest.raises(SeedRunError, match=r'cost\.json: .*\n +expected: mmsola and commit'):
+        run.made_with()
+
+
+def compare_finished(monkeypatch, work_dir, commits):
+    """Call compare with finished runs, whose cost.json names such a commit; None names nothing."""
+    for (name, seed), commit in commits.items():
+        folder = work_dir / name / f'seed_{seed}'
+        write_run(folder, [3])
+        version = {} if commit is None else {'mmsola': '0.1.0', 'commit': commit}
+        (folder / 'cost.json').write_text(json.dumps({'seconds': 1, 'memory_mb': 1, **version}))
+    cfg = Config(dict(train_cfg=dict(max_epochs=3)))
+    monkeypatch.setattr(compare_command, 'load', lambda args, name, path: cfg)
+    monkeypatch.setattr(compare_command, 'count_parameters', lambda cfg: (1, 0))
+    monkeypatch.setattr(
+        sys, 'argv', ['compare', 'a.py', 'b.py', '--seeds', '0', '1', '--work-dir', str(work_dir)]
+    )
+    compare_command.main()
+
+
+def test_each_run_has_the_version_that_made_it(tmp_path, monkeypatch, capsys):
+    commits = {('a', '0'): 'aaaa', ('b', '0'): 'aaaa', ('a', '1'): 'bbbb', ('b', '1'): None}
+    compare_finished(monkeypatch, tmp_path, commits)
+    with (tmp_path / 'compare.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row['config'], row['seed']): row['commit'] or None for row in rows} == commits
+    assert [row['mmsola'] for row in rows] == ['0.1.0', '0.1.0', '0.1.0', '']
+    with (tmp_path / 'summary.csv').open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row['mmsola'], row['commit']) == ('0.1.0 0.1.0 unknown', 'aaaa bbbb unknown')
+    names = 'mmsola 0.1.0, commit aaaa; mmsola 0.1.0, commit bbbb; mmsola of unknown version'
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].endswith(names)
+    assert f'runs were made by several versions: {names}' in err
+
+
+def test_runs_of_one_version_are_not_warned_about(tmp_path, monkeypatch, capsys):
+    compare_finished(monkeypatch, tmp_path, {(n, s): 'aaaa' for n in 'ab' for s in '01'})
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].endswith('; mmsola 0.1.0, commit aaaa')
+    assert 'several versions' not in err
+
+
+def test_after_trainings_were_stopped_others_can_begin(tmp_path, monkeypatch):
+    """As in a notebook, after one Ctrl-C."""
+    waiting, finished = run_of(tmp_path), run_of(tmp_path / 'finished')
+    write_run(finished.folder, [3])
+
+    def interrupt(epochs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(seed_runs, 'TRAIN', (sys.executable, '-c', 'import time; time.sleep(60)'))
+    with pytest.raises(KeyboardInterrupt):
+        seed_runs.train_all([waiting, finished], 1, interrupt)
+    monkeypatch.setattr(seed_runs, 'TRAIN', (sys.executable, '-c', 'print("trained")'))
+    seed_runs.train_all([waiting], 1)
+    assert (waiting.folder / 'train.log').read_text() == 'trained\n'
 
 
 def compare(cwd, *arguments):

@@ -1,13 +1,21 @@
 """Configs by path or by the name they are shipped under, and settings laid over them."""
 
+import argparse
+import runpy
 import sys
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from shipped_configs import ROOT
 
 from mmsola.commands import configs
-from mmsola.engine.config_file import ConfigOptionError, read_config
+from mmsola.engine.config_file import (
+    ConfigOptionError,
+    add_cfg_options,
+    parsed_options,
+    read_config,
+)
 from mmsola.files import shipped_configs
 from mmsola.files.shipped_configs import ConfigFileError, shipped_config, shipped_names
 
@@ -87,3 +95,39 @@ def test_configs_are_listed_by_a_part_of_their_name(capsys, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['mmsola configs', 'nothing'])
     with pytest.raises(SystemExit, match='nothing: no config has this'):
         configs.main()
+
+
+def test_an_option_can_be_given_twice():
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    args = parser.parse_args(['--cfg-options', 'a=1', 'b=x', '--cfg-options', 'c=[1,2]'])
+    assert parsed_options(args.cfg_options) == {'a': 1, 'b': 'x', 'c': [1, 2]}
+
+
+def test_brackets_that_do_not_match_are_named():
+    with pytest.raises(ConfigOptionError, match=r'a=\(1,2: .*bracket'):
+        parsed_options(['a=(1,2'])
+
+
+def test_a_base_that_is_not_there_is_named_with_where_it_is_now(tmp_path):
+    """Bases lay beside one's own configs before each method had a folder."""
+    own = tmp_path / 'own.py'
+    own.write_text("_base_ = 'bmn_demo.py'")
+    with pytest.raises(ConfigFileError, match=r'(?s)own\.py: its base .*mmsola::bmn/bmn_demo\.py'):
+        read_config(own)
+
+
+@pytest.mark.parametrize('name', ['mmaction::nothing/here.py', 'no_such_package::a.py'])
+def test_a_config_of_another_package_that_is_not_there_is_named(name):
+    with pytest.raises(ConfigFileError, match=f'{name}: no such config'):
+        read_config(name)
+
+
+def test_a_command_is_no_file_of_its_name(tmp_path, monkeypatch, capsys):
+    """``python -m mmsola`` runs scripts too; a folder may hold a file that is called ``env``."""
+    monkeypatch.chdir(tmp_path)
+    Path('env').write_text('print("this is the file")')
+    monkeypatch.setattr(sys, 'argv', ['mmsola', 'env'])
+    runpy.run_module('mmsola', run_name='__main__')
+    out = capsys.readouterr().out
+    assert 'this is the file' not in out and out.startswith('mmsola: ')

@@ -621,7 +621,40 @@ def test_a_video_list_is_all_that_counts(options, name, tmp_path):
     assert '1 videos' in done.stdout, done.stderr
     (tmp_path / 'list.csv').write_text('name\nv_one\n')
     done = run_tool(tmp_path, TOOL, *arguments)
-    assert done.returncode == 1 and done.stderr.startswith('list.csv: has no column')
+    assert done.returncode == 1 and done.stderr.startswith("list.csv:1: no column 'video'")
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory):
+    """Results and annotations of two videos, and files that do not fit them."""
+    folder = tmp_path_factory.mktemp('results')
+    entries = {
+        name: {'duration': 20, 'annotations': [{'segment': list(s), 'label': c}]}
+        for name, ((s,), (c,)) in SCORED.items()
+    }
+    (folder / 'anno.json').write_text(json.dumps(entries))
+    found = [{'segment': [0, 10], 'score': 0.9, 'label': 'swim'}]
+    (folder / 'out.json').write_text(json.dumps({'results': {'one': found}}))
+    (folder / 'others.json').write_text(json.dumps({'results': {'three': found}}))
+    (folder / 'latin.csv').write_bytes('video\nv_caf\xe9\n'.encode('latin-1'))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('file', 'options', 'message'),
+    [
+        ('out.json', ['--video-list', 'missing.csv'], 'missing.csv: no such file'),
+        ('out.json', ['--video-list', 'latin.csv'], 'latin.csv: is not csv in UTF-8'),
+        ('out.json', ['--average-numbers', '101'], 'LocalizationMetric: average_numbers are'),
+        ('out.json', ['--tious', '2', '3', '1'], 'LocalizationMetric: tiou_thresholds are'),
+        ('out.json', [], 'LocalizationMetric: no detection has a class'),
+        ('others.json', [], 'LocalizationMetric: of 1 videos with results none'),
+    ],
+)
+def test_what_cannot_be_measured_ends_the_tool_in_one_message(results, file, options, message):
+    done = run_tool(results, TOOL, file, 'anno.json', *options)
+    assert done.returncode == 1 and message in done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def test_the_command_line_prints_what_the_metric_says(tmp_path):

@@ -304,8 +304,13 @@ def test_a_second_run_goes_on_and_other_files_are_left_alone(captaincook, tmp_pa
     assert [file.name for file in other.iterdir()] == ['annotations.json']
 
 
-def test_activitynet_is_read_by_its_config(tmp_path, monkeypatch):
-    source, out = tmp_path / 'source', tmp_path / 'ActivityNet'
+VIDEO_INFO_HEADER = 'video,numFrame,seconds,fps,rfps,subset,featureFrame\n'
+
+
+@pytest.fixture
+def anet(tmp_path):
+    """Three videos, one a subset."""
+    source = tmp_path / 'source'
     source.mkdir()
     entry = {
         'duration_second': 10.0,
@@ -316,14 +321,19 @@ def test_activitynet_is_read_by_its_config(tmp_path, monkeypatch):
     (source / 'anet_anno_action.json').write_text(
         json.dumps({name: entry for name in ('v_a', 'v_b', 'v_c')})
     )
-    table = source / 'video_info_new.csv'
-    header = 'video,numFrame,seconds,fps,rfps,subset,featureFrame\n'
-    table.write_text(
-        header
+    (source / 'video_info_new.csv').write_text(
+        VIDEO_INFO_HEADER
         + 'v_a,300,10,30.0,29.9,training,288\nv_b,300,10,30.0,29.9,validation,288\n'
         + 'v_c,300,10,30.0,29.9,testing,288\n'
     )
-    run_tool(monkeypatch, 'activitynet', source, '--out', out)
+    return source
+
+
+def test_activitynet_is_read_by_its_config(anet, tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'ActivityNet'
+    run_tool(monkeypatch, 'activitynet', anet, '--out', out)
+    printed = capsys.readouterr().out
+    assert 'anet_anno_full.json, 3 videos' in printed and 'left out 0 videos' in printed
     folder = out / 'activitynet_feature_cuhk' / 'csv_mean_100'
     folder.mkdir(parents=True)
     for name in ('v_a', 'v_b'):
@@ -333,12 +343,39 @@ def test_activitynet_is_read_by_its_config(tmp_path, monkeypatch):
     assert len(load_annotations(out / 'anet_anno_full.json').records) == 3
     assert load_annotations(out / 'anet_anno_test.json').records[0].fps == 29.9
 
-    table.write_text(header + 'v_d,300,10,30.0,29.9,training,288\n')
-    with pytest.raises(AnnotationError, match=r"video_info_new.csv:2: video 'v_d'"):
-        activitynet.split(source)
-    table.write_text(header + 'v_a,300,10,30.0,29.9,train,288\n')
-    with pytest.raises(AnnotationError, match=r"video_info_new.csv:2: the subset 'train'"):
-        activitynet.split(source)
+
+@pytest.mark.parametrize(
+    ('row', 'message'),
+    [
+        ('v_d,300,10,30.0,29.9,training,288', "video 'v_d'"),
+        ('v_a,300,10,30.0,29.9,train,288', "the subset 'train'"),
+        ('v_a,300,10,nan,29.9,training,288', "video 'v_a': fps is 'nan'"),
+        ('v_a,300,10,30.0,inf,training,288', "video 'v_a': rfps is 'inf'"),
+        ('v_a,300,10,0,29.9,training,288', "video 'v_a': fps is '0'"),
+        ('v_a,300,10,-30,29.9,training,288', "video 'v_a': fps is '-30'"),
+        ('v_a,300,10,30.0,fast,training,288', "video 'v_a': rfps is 'fast'"),
+    ],
+)
+def test_a_bad_row_of_activitynet_is_named_with_its_line(anet, row, message):
+    (anet / 'video_info_new.csv').write_text(f'{VIDEO_INFO_HEADER}{row}\n')
+    with pytest.raises(AnnotationError, match=f'video_info_new.csv:2: {message}'):
+        activitynet.split(anet)
+
+
+@pytest.mark.parametrize('subset', ['training', 'validation'])
+def test_no_video_of_activitynet_is_listed_twice(anet, subset):
+    with (anet / 'video_info_new.csv').open('a') as table:
+        table.write(f'v_a,300,10,30.0,29.9,{subset},288\n')
+    with pytest.raises(AnnotationError, match=r"video_info_new.csv:5: video 'v_a' for the second"):
+        activitynet.split(anet)
+
+
+def test_videos_of_activitynet_without_a_row_are_counted(anet, tmp_path, monkeypatch, capsys):
+    table = anet / 'video_info_new.csv'
+    table.write_text(''.join(table.read_text().splitlines(keepends=True)[:-1]))
+    assert activitynet.split(anet).left_out == ['v_c']
+    run_tool(monkeypatch, 'activitynet', anet, '--out', tmp_path / 'out')
+    assert 'left out 1 videos that video_info_new.csv lacks' in capsys.readouterr().out
 
 
 def test_every_data_set_of_a_config_has_a_page():

@@ -1,13 +1,17 @@
 """Published checkpoints: weights alone, named by their bytes."""
 
 import hashlib
+import sys
+from importlib.metadata import version
 
 import pytest
 import torch
 
 from mmsola.apis.publish import publish_model
+from mmsola.commands import publish
 from mmsola.models import SoLa
-from mmsola.models.checkpoint_file import CheckpointError
+from mmsola.models.checkpoint_file import CheckpointError, class_names_in, read_checkpoint
+from mmsola.version import provenance
 
 
 @pytest.fixture
@@ -51,6 +55,49 @@ def test_a_published_sola_is_a_neck_again(checkpoint, tmp_path):
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
     for key, value in SoLa.from_checkpoint(str(file)).state_dict().items():
         assert torch.equal(value, weights[f'neck.{key}'])
+
+
+@pytest.fixture
+def trained(checkpoint):
+    """With what ProvenanceHook, ClassNamesHook and MMEngine write."""
+    content = torch.load(checkpoint, weights_only=True)
+    content['meta'] |= {'mmsola': '0.0.1', 'commit': 'abcdef1', 'threads': 99}
+    content['meta']['dataset_meta'] = {'classes': ['run', 'jump'], 'ann_file': 'a.json'}
+    torch.save(content, checkpoint)
+    return checkpoint
+
+
+def test_what_made_the_weights_stays_beside_the_publisher(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['publish', str(trained), str(tmp_path / 'out')])
+    publish.main()
+    (file,) = tmp_path.glob('out-*.pth')
+    meta = read_checkpoint(file)['meta']
+    assert {key: meta[key] for key in provenance()} == {
+        'mmsola': '0.0.1',
+        'commit': 'abcdef1',
+        'threads': 99,
+    }
+    assert meta['published_with'] == {**provenance(), 'torch': version('torch')}
+
+
+def test_the_classes_of_a_localizer_are_published_and_no_other_data(trained, tmp_path):
+    file = publish_model(trained, tmp_path / 'all')
+    assert class_names_in(file, read_checkpoint(file)) == ('run', 'jump')
+    assert read_checkpoint(file)['meta']['dataset_meta'].keys() == {'classes'}
+    neck = publish_model(trained, tmp_path / 'sola', sola_only=True)
+    assert 'dataset_meta' not in read_checkpoint(neck)['meta'], 'a neck has no classes'
+
+
+def test_only_plain_data_of_a_checkpoint_are_copied(trained, tmp_path):
+    content = torch.load(trained, weights_only=True)
+    content['meta'] |= {'mmsola': torch.ones(2), 'commit': ['a'], 'threads': {}}
+    torch.save(content, trained)
+    meta = read_checkpoint(publish_model(trained, tmp_path / 'all'))['meta']
+    assert meta.keys() == {'dataset_meta'}
+    content['meta']['dataset_meta'] = {'classes': [1, 2]}
+    torch.save(content, trained)
+    with pytest.raises(CheckpointError, match='the classes of its training data'):
+        publish_model(trained, tmp_path / 'other')
 
 
 def test_what_cannot_be_published_is_told(tmp_path):

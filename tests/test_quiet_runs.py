@@ -205,17 +205,22 @@ def test_threads_do_not_depend_on_machine_or_environment():
         import os
         import torch
         from threadpoolctl import threadpool_info
-        from mmsola.engine.threads import compute_with_chosen_threads, compute_with_threads
+        from mmsola.engine.threads import *
         compute_with_chosen_threads(None)
         before = torch.get_num_threads()
         compute_with_threads(2)
         pools = {pool['num_threads'] for pool in threadpool_info()}
         print(before, torch.get_num_threads(), pools, os.environ['OMP_NUM_THREADS'])
-        compute_with_chosen_threads(dict(num_threads=1))
+        compute_with_chosen_threads(['a=1', 'num_threads=1'])  # as --cfg-options gives them
         print(torch.get_num_threads())
+        compute_with_threads(2)
+        with threads_put_back():
+            compute_with_threads(1)
+        pools = {pool['num_threads'] for pool in threadpool_info()}
+        print(torch.get_num_threads(), pools, os.environ['OMP_NUM_THREADS'])
     """
     out, _ = output_of(run_python(code, env={'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}))
-    assert out.splitlines()[-2:] == ['1 2 {2} 2', '1']
+    assert out.splitlines()[-3:] == ['1 2 {2} 2', '1', '2 {2} 2']
 
 
 def test_a_training_is_the_same_whatever_jobs_are(tmp_path, monkeypatch):

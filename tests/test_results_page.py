@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmsola.commands import compare, results_page
-from mmsola.version import __version__
+from mmsola.version import __version__, label
 from mmsola.visualization.results_page import read_markdown_tables, write_results_page
 
 MARKDOWN = 'text\n| a | b |\n| --- | --- |\n| 1 | <2> |\n\n| c |\n| --- |\n| 3 |\n'
@@ -72,7 +72,8 @@ def test_the_page_names_version_seeds_and_whatever_else_is_above_a_table(tmp_pat
     args = SimpleNamespace(seeds=[3, 14], names=['BMN', 'SoLa'], figures=['loc/AUC'])
     args.num_threads = {'BMN': 2, 'SoLa': 2}
     values = {name: {'loc/AUC': [40.0, 42.0]} for name in args.names}
-    lines = ['some log', '', 'num_threads 2', *compare.figure_table(args, values)]
+    runs = [SimpleNamespace(made_with=lambda: ('0.0.1', 'abcdef1'))]
+    lines = ['some log', '', 'num_threads 2', *compare.figure_table(args, runs, values)]
     (tmp_path / 'tables.md').write_text('\n'.join(lines))
     monkeypatch.setattr(
         sys,
@@ -83,3 +84,6 @@ def test_the_page_names_version_seeds_and_whatever_else_is_above_a_table(tmp_pat
     page = (tmp_path / 'p.html').read_text()
     assert 'num_threads 2 2 seeds: 3 14; baseline BMN' in page
     assert f'mmsola {__version__}' in page and 'some log' not in page
+    assert 'mmsola 0.0.1, commit abcdef1' in page, 'what made the runs'
+    assert f'page written by {label()}, Python' in page, 'what made the page'
+    assert ' threads,' not in page, 'those of the page say nothing about the runs'

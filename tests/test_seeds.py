@@ -1,12 +1,15 @@
 """Gains over seeds: what is read from logs and what is made of it."""
 
+import csv
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from mmsola.commands import train_seeds
 from mmsola.evaluation.seeds import chosen_epoch, summarise, validations_of
 
 
@@ -53,3 +56,37 @@ def test_one_seed_has_a_gain_but_no_spread():
     assert gain.gain == 0.25
     assert math.isnan(gain.std)
     assert math.isnan(gain.low)
+
+
+def call_train_seeds(monkeypatch, work_dir, *seeds):
+    config = work_dir / 'config.py'
+    config.write_text(
+        'train_cfg = dict(max_epochs=10)\n'
+        'val_evaluator = dict()\n'
+        "default_hooks = dict(checkpoint=dict(save_best='probe/auc'))\n"
+    )
+    arguments = [str(config), '--work-dir', str(work_dir), '--seeds', *seeds]
+    monkeypatch.setattr(sys, 'argv', ['train-seeds', *arguments])
+    train_seeds.main()
+
+
+def test_the_table_names_the_versions_that_made_the_runs(tmp_path, monkeypatch, capsys):
+    for seed, commit in ('0', 'aaaa'), ('1', 'bbbb'):
+        folder = tmp_path / f'seed_{seed}'
+        log(folder, '1', [{'step': 10, 'probe/auc': 0.75, 'probe/auc_untouched': 0.5}])
+        cost = {'seconds': 1, 'memory_mb': 1, 'mmsola': '0.1.0', 'commit': commit}
+        (folder / 'cost.json').write_text(json.dumps(cost))
+    call_train_seeds(monkeypatch, tmp_path, '0', '1')
+    out, err = capsys.readouterr()
+    names = 'mmsola 0.1.0, commit aaaa; mmsola 0.1.0, commit bbbb'
+    assert f'num_threads 1; {names}:' in out
+    assert f'runs were made by several versions: {names}' in err
+    with (tmp_path / 'seeds.csv').open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row['mmsola'], row['commit']) == ('0.1.0 0.1.0', 'aaaa bbbb')
+
+
+def test_a_seed_is_trained_once(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        call_train_seeds(monkeypatch, tmp_path, '0', '0')
+    assert 'a seed is named twice' in capsys.readouterr().err

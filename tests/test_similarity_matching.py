@@ -278,9 +278,12 @@ def test_the_predictor_is_a_part_that_the_config_names():
     x = torch.rand(2, CHANNELS, 5)
     cosine = own(x)  # of z with itself
     torch.testing.assert_close(cosine.diagonal(dim1=1, dim2=2), torch.ones(2, 5))
-    # the short form is the same as the long one, and wins
+    # the short form is the same as the long one
     for parts in (
         dict(predictor=dict(hidden_channels=3), predictor_channels=None),
-        dict(predictor=dict(type='MLPPredictor', hidden_channels=99), predictor_channels=3),
+        dict(predictor=dict(type='MLPPredictor', hidden_channels=3), predictor_channels=3),
+        dict(predictor_channels=3),
     ):
         assert build_head(**parts).predictor[0].out_features == 3
+    with pytest.raises(ValueError, match='hidden_channels is 99, predictor_channels is 3'):
+        build_head(predictor=dict(hidden_channels=99), predictor_channels=3)

@@ -16,18 +16,18 @@ work_dir=${MMSOLA_WORK_DIR:-work_dirs/quickstart}
 sola=$work_dir/sola
 steps=7
 # the times are those of two cores
-printf '[mmsola] %s\n' "$steps steps, about 5 min in all; every step's log is below $work_dir"
+printf '[mmsola] %s\n' "$steps steps, about 3 min in all; every step's log is below $work_dir"
 
 step 'generate features' 'a few seconds'
 run tools/make_demo_data.py data/demo
-step 'pretrain SoLa without labels' 'about 1 min'
+step 'pretrain SoLa without labels' 'about 20 s'
 # --resume: a second quick start goes on from the first, or is done at once
 run tools/train.py configs/sola/sola_pretrain_demo.py --work-dir "$sola" --seed 0 --resume
 best=$(ls -t -- "$sola"/best_*.pth | head -n 1)
 step 'draw self-similarity before and after SoLa' 'a few seconds'
 run tools/plot_tsm.py data/demo/features/demo_0100.npy "$best" --out "$work_dir/tsm.png" \
     --ann-file data/demo/annotations.json --stride-frames 8 --window-frames 16
-step 'train BMN without and with SoLa, three seeds each' 'about 3 min'
+step 'train BMN without and with SoLa, three seeds each' 'about 1.5 min'
 run tools/compare.py configs/bmn/bmn_demo.py configs/bmn/sola_bmn_demo.py --names BMN BMN+SoLa \
     --seeds 0 1 2 --work-dir "$work_dir/compare" --jobs "$((cores < 6 ? cores : 6))" \
     --options-for BMN "val_evaluator.out_file=$work_dir/BMN_{seed}.json" \

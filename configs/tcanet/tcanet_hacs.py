@@ -1,8 +1,8 @@
 # TCANet on HACS Segments, I3D features at their native rate. It refines proposals of bmn_hacs.py,
 # one file a subset. First, with CHECKPOINT of the trained bmn_hacs.py:
 #
-# mmsola test configs/bmn/bmn_hacs.py CHECKPOINT
-# mmsola test configs/bmn/bmn_hacs.py CHECKPOINT --cfg-options \
+# mmsola test mmsola::bmn/bmn_hacs.py CHECKPOINT
+# mmsola test mmsola::bmn/bmn_hacs.py CHECKPOINT --cfg-options \
 #     test_dataloader.dataset.subset=training test_evaluator.subset=training \
 #     test_evaluator.out_file=work_dirs/bmn_hacs/proposals_training.json
 _base_ = [

@@ -60,6 +60,7 @@ class InputFiles:
         kept = ('layout', 'entry', 'num_channels', 'pool_axes', 'streams', 'max_surplus')
         self._settings = {key: feature[key] for key in kept if key in feature}
         self._stores: dict[tuple[Path, str], FeatureStore] = {}
+        self._times: dict[Path, ExtractionTimes] = {}
         self._stored: dict[Path, tuple[FeatureStore, str]] = {}
         files: list[Path] = []
         for path in map(Path, inputs):
@@ -97,7 +98,10 @@ class InputFiles:
         Raises:
             TimelineError: The extraction contradicts it.
         """
-        return ExtractionTimes(self._stored[self.paths[name]][0].root).timeline(learned)
+        folder = Path(self._stored[self.paths[name]][0].root)
+        if folder not in self._times:
+            self._times[folder] = ExtractionTimes(folder)
+        return self._times[folder].timeline(learned)
 
     def _check_stored(self) -> None:
         keys: dict[FeatureStore, list[str]] = {}

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmsola.engine.config_file import Options, read_config
 from mmsola.engine.launch import build_runner, set_work_dir
+from mmsola.engine.threads import threads_put_back
 
 _runs = itertools.count()
 
@@ -30,7 +31,8 @@ def train(
         work_dir: Folder for logs and checkpoints; None takes the config's, or one in ``work_dirs``
             with the config file's name.
         seed: Random seed; None takes the config's.
-        resume: Go on from this checkpoint; True takes the newest of ``work_dir``, if there is one.
+        resume: Go on from this checkpoint; True or ``'auto'`` takes the newest of ``work_dir``, if
+            there is one.
         cfg_options: Settings to override, ``{'train_cfg.max_epochs': 2}``.
 
     Returns:
@@ -50,12 +52,13 @@ def train(
     cfg = _run_config(config, work_dir, cfg_options)
     if resume:
         cfg.resume = True
-        cfg.load_from = None if resume is True else str(resume)
+        cfg.load_from = None if resume is True or resume == 'auto' else str(resume)
+    cfg.randomness = {'seed': None, **(cfg.get('randomness') or {})}
     if seed is not None:
-        cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': seed}
-    cfg.setdefault('randomness', {'seed': None})
-    runner = build_runner(cfg)
-    runner.train()
+        cfg.randomness.seed = seed
+    with threads_put_back():
+        runner = build_runner(cfg)
+        runner.train()
     return runner
 
 
@@ -78,7 +81,8 @@ def test(
     """
     cfg = _run_config(config, work_dir, cfg_options)
     cfg.load_from = str(checkpoint)
-    return build_runner(cfg).test()
+    with threads_put_back():
+        return build_runner(cfg).test()
 
 
 def _run_config(

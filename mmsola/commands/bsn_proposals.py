@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file, such as configs/bsn/bsn_pgm_anet.py')
+    parser.add_argument('config', help='config file, such as mmsola::bsn/bsn_pgm_anet.py')
     parser.add_argument(
         '--mode',
         choices=['train', 'test'],

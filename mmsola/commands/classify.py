@@ -2,8 +2,8 @@ r"""Learn which classes happen in whole videos, and write their scores for the v
 
 Proposals of BMN and its kind have no class. They get the best ones of their video:
 
-mmsola classify configs/bmn/bmn_captaincook_pe.py work_dirs/captaincook_pe_classes.json
-mmsola test configs/bmn/bmn_captaincook_pe.py work_dirs/bmn_captaincook_pe/epoch_9.pth \
+mmsola classify mmsola::bmn/bmn_captaincook_pe.py work_dirs/captaincook_pe_classes.json
+mmsola test mmsola::bmn/bmn_captaincook_pe.py work_dirs/bmn_captaincook_pe/epoch_9.pth \
     --cfg-options test_evaluator.class_agnostic=False \
     test_evaluator.class_scores.file=work_dirs/captaincook_pe_classes.json
 """
@@ -95,7 +95,7 @@ def read(config: str, cfg: Config, loader: str) -> list[LabelledVideo]:
         raise SystemExit(
             f'{config}: {loader} has {spec.type if spec else "no data set"}\n  expected: a '
             'SnippetFeatureDataset, which reads whole videos\n  fix: give this tool a config with '
-            'one, such as configs/bmn/bmn_captaincook_pe.py'
+            'one, such as mmsola::bmn/bmn_captaincook_pe.py'
         )
     dataset = DATASETS.build({**spec, 'pipeline': [], 'bank': None})
     videos = []

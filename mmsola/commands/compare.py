@@ -21,11 +21,17 @@ from mmengine.config import Config
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
-from mmsola.engine.seed_runs import SeedRun, train_all
+from mmsola.engine.seed_runs import (
+    SeedRun,
+    check_seeds_and_jobs,
+    train_all,
+    version_columns,
+    versions_in_words,
+    warn_of_several_versions,
+)
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.paired import paired_difference
 from mmsola.progress import Progress
-from mmsola.version import __version__, commit, label
 from mmsola.visualization.differences import draw_differences
 
 USUAL_FIGURES = (
@@ -65,11 +71,10 @@ def parse_args() -> argparse.Namespace:
         (len(args.configs) < 2, 'a baseline and at least one other config are needed'),
         (len(args.names) != len(args.configs), 'as many --names as configs are needed'),
         (len(set(args.names)) < len(args.names), 'two configs have the same name; use --names'),
-        (len(set(args.seeds)) < len(args.seeds), 'a seed is named twice'),
-        (args.jobs < 1, '--jobs is at least 1'),
     ):
         if wrong:
             parser.error(message)
+    check_seeds_and_jobs(parser, args.seeds, args.jobs)
     for name, *_ in args.options_for:
         if name not in args.names:
             parser.error(f'--options-for {name}: not one of {args.names}')
@@ -87,6 +92,7 @@ def main() -> None:
     ]
     args.num_threads = {name: threads_of(cfg) for name, cfg in configs.items()}
     train(args, runs)
+    warn_of_several_versions(runs)
     if args.figures is None:
         measured = runs[0].figures()
         args.figures = [figure for figure in USUAL_FIGURES if figure in measured]
@@ -97,8 +103,8 @@ def main() -> None:
             )
     values = {name: collect(args, name, runs) for name in args.names}
     parameters = {name: count_parameters(cfg) for name, cfg in configs.items()}
-    table = '\n'.join([*figure_table(args, values), '', *cost_table(args, runs, parameters)])
-    write(args, values, table)
+    table = '\n'.join([*figure_table(args, runs, values), '', *cost_table(args, runs, parameters)])
+    write(args, runs, values, table)
     print(f'{table}\n\nwritten: {args.work_dir}/compare.csv, summary.csv, table.md, compare.png')
 
 
@@ -142,16 +148,22 @@ def count_parameters(cfg: Config) -> tuple[int, int]:
     return sum(p.numel() for p in model.parameters() if p.requires_grad), frozen
 
 
-def write(args: argparse.Namespace, values: dict[str, dict[str, list[float]]], table: str) -> None:
+def write(
+    args: argparse.Namespace,
+    runs: list[SeedRun],
+    values: dict[str, dict[str, list[float]]],
+    table: str,
+) -> None:
     """Every value, every difference, the tables and the picture."""
+    made_with = {(run.folder.parent.name, run.seed): run.made_with() for run in runs}
     with replacing(args.work_dir / 'compare.csv') as partial, partial.open('w', newline='') as file:
         rows = csv.writer(file)
         rows.writerow(['config', 'seed', 'figure', 'value', 'num_threads', 'mmsola', 'commit'])
         for name, figures in values.items():
             for figure, row in figures.items():
                 rows.writerows(
-                    [name, *measured, args.num_threads[name], __version__, commit()]
-                    for measured in zip_seeds(args, figure, row)
+                    [name, seed, figure, value, args.num_threads[name], *made_with[name, seed]]
+                    for seed, value in zip(args.seeds, row)
                 )
     with replacing(args.work_dir / 'summary.csv') as partial, partial.open('w', newline='') as file:
         rows = csv.writer(file)
@@ -162,17 +174,13 @@ def write(args: argparse.Namespace, values: dict[str, dict[str, list[float]]], t
         for figure, name, d in differences(args, values):
             rows.writerow(
                 [figure, name, d.baseline, d.candidate, d.mean, d.std, d.low, d.high]
-                + [' '.join(map(str, args.seeds)), threads_in_words(args), __version__, commit()]
+                + [' '.join(map(str, args.seeds)), threads_in_words(args), *version_columns(runs)]
             )
     with replacing(args.work_dir / 'table.md') as partial:
         partial.write_text(f'{table}\n')
     picture = draw_differences(args.names[0], values, args.figures)
     with replacing(args.work_dir / 'compare.png') as partial:
         picture.savefig(partial, dpi=150, format='png')
-
-
-def zip_seeds(args: argparse.Namespace, figure: str, row: list[float]) -> list[tuple]:
-    return [(seed, figure, value) for seed, value in zip(args.seeds, row)]
 
 
 def differences(args: argparse.Namespace, values: dict) -> list[tuple]:
@@ -191,11 +199,11 @@ def threads_in_words(args: argparse.Namespace) -> str:
     return ' '.join(map(str, numbers if len(set(numbers)) > 1 else numbers[:1]))
 
 
-def figure_table(args: argparse.Namespace, values: dict) -> list[str]:
+def figure_table(args: argparse.Namespace, runs: list[SeedRun], values: dict) -> list[str]:
     """Markdown: who measured what, and whether the difference is more than noise."""
     lines = [
         f'{len(args.seeds)} seeds: {" ".join(map(str, args.seeds))}; baseline {args.names[0]}; '
-        f'num_threads {threads_in_words(args)}; {label()}',
+        f'num_threads {threads_in_words(args)}; {versions_in_words(runs)}',
         '| figure | config | baseline | value | difference, mean ± std | its 95 % interval | |',
         '| --- | --- | --- | --- | --- | --- | --- |',
     ]

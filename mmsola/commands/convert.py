@@ -1,9 +1,9 @@
 r"""Bring a published checkpoint of ActionFormer, TemporalMaxer or OpenTAD's TriDet under our names.
 
-mmsola convert configs/actionformer/actionformer_thumos14.py \
+mmsola convert mmsola::actionformer/actionformer_thumos14.py \
     epoch_034.pth.tar work_dirs/actionformer_thumos14/published.pth --classes thumos14_classes.txt
 
-Then: mmsola test configs/actionformer/actionformer_thumos14.py \
+Then: mmsola test mmsola::actionformer/actionformer_thumos14.py \
     work_dirs/actionformer_thumos14/published.pth
 """
 

@@ -8,12 +8,13 @@ mmsola eval results.json thumos14.json --subset test --map-tious 0.3 0.7 0.1 \
 """
 
 import argparse
-import csv
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from mmsola.datasets.annotations import load_annotations
+from mmsola.datasets.tables.csv_rows import read_rows
 from mmsola.evaluation.conventions import CONVENTIONS
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.files.name_match import match_names
@@ -79,17 +80,14 @@ def grid(first: float, last: float, step: float) -> list[float]:
 
 
 def read_video_list(file: str, subsets: list[str] | None) -> set[str]:
-    """Names of the videos, of these subsets or of all."""
-    with open(file, newline='', encoding='utf-8-sig') as stream:
-        rows = csv.DictReader(stream)
-        lacking = {'video', *(['subset'] if subsets else [])} - set(rows.fieldnames or ())
-        if lacking:
-            sys.exit(
-                f'{file}: has no column {", ".join(sorted(lacking))}'
-                '\n  expected: a csv whose first line is video,subset'
-                '\n  fix: add the column'
-            )
-        return {row['video'] for row in rows if not subsets or row['subset'] in subsets}
+    """Names of the videos, of these subsets or of all.
+
+    Raises:
+        AnnotationError: The file or a column is missing, or it is no csv in UTF-8.
+    """
+    columns = ('video', 'subset') if subsets else ('video',)
+    rows = read_rows(Path(file), columns, '--video-list')
+    return {row['video'] for _, row in rows if not subsets or row['subset'] in subsets}
 
 
 def main() -> None:

@@ -93,5 +93,7 @@ def captaincook_pe(args: argparse.Namespace) -> None:
 
 def activitynet(args: argparse.Namespace) -> None:
     """ActivityNet-1.3: an annotation file a subset."""
-    for name, count in prepare_activitynet(args.source, args.out).items():
-        print(f'written: {args.out / f"anet_anno_{name}.json"}, {count} videos')
+    videos = prepare_activitynet(args.source, args.out)
+    for name, entries in videos.videos_of.items():
+        print(f'written: {args.out / f"anet_anno_{name}.json"}, {len(entries)} videos')
+    print(f'left out {len(videos.left_out)} videos that video_info_new.csv lacks')

@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    meta = {**provenance(), 'torch': version('torch')}
+    meta: dict = {'published_with': {**provenance(), 'torch': version('torch')}}
     if args.config is not None:
         meta['cfg'] = read_config(args.config).pretty_text
     print(f'written: {publish_model(args.checkpoint, args.out, args.sola_only, meta)}')

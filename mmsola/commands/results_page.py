@@ -11,7 +11,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from mmsola.version import provenance
+from mmsola.version import label
 from mmsola.visualization.results_page import read_markdown_tables, write_results_page
 
 
@@ -36,7 +36,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    made_with = provenance()
     packages = ('torch', 'mmengine', 'mmaction2', 'numpy')
     write_results_page(
         args.out,
@@ -44,8 +43,7 @@ def main() -> None:
         args.text,
         read_markdown_tables(Path(args.tables).read_text('utf-8')) if args.tables else [],
         [(caption, file) for file, caption in args.picture],
-        f'mmsola {made_with["mmsola"]}, commit {made_with["commit"] or "unknown"}, '
-        f'{made_with["threads"]} threads, Python {platform.python_version()}, '
-        f'{platform.machine()}, ' + ', '.join(f'{name} {version(name)}' for name in packages),
+        f'page written by {label()}, Python {platform.python_version()}, {platform.machine()}, '
+        + ', '.join(f'{name} {version(name)}' for name in packages),
     )
     print(f'written: {args.out}')

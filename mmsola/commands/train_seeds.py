@@ -14,11 +14,17 @@ from pathlib import Path
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
-from mmsola.engine.seed_runs import SeedRun, train_all
+from mmsola.engine.seed_runs import (
+    SeedRun,
+    check_seeds_and_jobs,
+    train_all,
+    version_columns,
+    versions_in_words,
+    warn_of_several_versions,
+)
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
 from mmsola.progress import Progress
-from mmsola.version import __version__, commit, label
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,8 +39,7 @@ def parse_args() -> argparse.Namespace:
         '--jobs', type=int, default=1, help='trainings at a time; figures do not depend on it'
     )
     args = parser.parse_args()
-    if args.jobs < 1:
-        parser.error('--jobs is at least 1')
+    check_seeds_and_jobs(parser, args.seeds, args.jobs)
     return args
 
 
@@ -54,6 +59,7 @@ def main() -> None:
     total = sum(run.max_epochs for run in runs)
     with Progress(total, f'Training {Path(args.config).stem}', 'epochs') as progress:
         train_all(runs, args.jobs, progress.update)
+    warn_of_several_versions(runs)
     for run in runs:
         validations = validations_of(run.folder)
         epoch = chosen_epoch(validations, key)
@@ -64,7 +70,7 @@ def main() -> None:
         )
 
     gains = summarise(rows)
-    measured_with = [' '.join(map(str, args.seeds)), threads_of(cfg), __version__, commit()]
+    measured_with = [' '.join(map(str, args.seeds)), threads_of(cfg), *version_columns(runs)]
     with replacing(work_dir / 'seeds.csv') as partial, partial.open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -74,7 +80,7 @@ def main() -> None:
     table = '\n'.join(
         [
             f'{args.config}, seeds {args.seeds}, at the epoch chosen by {key}; '
-            f'num_threads {threads_of(cfg)}; {label()}:',
+            f'num_threads {threads_of(cfg)}; {versions_in_words(runs)}:',
             *gain_table(gains, len(rows)),
         ]
     )

@@ -24,7 +24,7 @@ from mmsola.structures.video_record import VideoRecord
 class SnippetClipDataset(UntrimmedVideoDataset):
     """Untrimmed videos as the frames of their snippets, with the annotations of these.
 
-    Entries are those of ``SnippetFeatureDataset`` on the features that ``extract_features.py``
+    Entries are those of ``SnippetFeatureDataset`` on the features that ``mmsola extract``
     writes with the same sampling, so a localizer is given the same labels and times. ``filename``
     and ``snippet_clips`` stand for the features.
 

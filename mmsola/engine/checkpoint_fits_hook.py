@@ -8,6 +8,7 @@ from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
+from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.models.necks import SoLa
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
@@ -20,8 +21,8 @@ class CheckpointFitsHook(Hook):
     ``build_runner`` adds this hook to every run.
 
     Raises:
-        ValueError: A checkpoint without SoLa is tested under a SoLa neck, which its head never saw;
-            one holds a SoLa, but not as its neck; or a training is resumed after a neck or an
+        RunConfigError: A checkpoint without SoLa is tested under a SoLa neck, which its head never
+            saw; one holds a SoLa, but not as its neck; or a training is resumed after a neck or an
             encoder was frozen or unfrozen.
     """
 
@@ -33,14 +34,14 @@ class CheckpointFitsHook(Hook):
         source = runner._load_from or 'the checkpoint'
         held = sola_prefixes({key.removeprefix('module.'): None for key in weights})
         if isinstance(neck, SoLa) and held and 'neck.' not in held:
-            raise ValueError(
+            raise RunConfigError(
                 f'{source}: holds a SoLa under the prefix {held[0]!r}\n'
                 "  expected: one under 'neck.', or none\n"
                 "  fix: name it in model.neck.init_cfg=dict(type='Pretrained', checkpoint=..., "
                 f'prefix={held[0]!r}) instead'
             )
         if isinstance(neck, SoLa) and not held and not is_training:
-            raise ValueError(
+            raise RunConfigError(
                 f'{source}: holds no SoLa, and the config has one, which the head of '
                 'this checkpoint never saw\n  expected: the checkpoint of a localizer that was '
                 'trained with its neck\n  fix: name that one, or test with the config without neck'
@@ -50,7 +51,7 @@ class CheckpointFitsHook(Hook):
             found = _num_trained(checkpoint['optimizer'])
             expected = _num_trained(optimizer.state_dict())
             if found != expected:
-                raise ValueError(
+                raise RunConfigError(
                     f'{source}: trained {found} parameters, this config trains '
                     f'{expected}\n  expected: the config that it was trained with; a neck or an '
                     'encoder was frozen or unfrozen since\n  fix: set frozen back to what it was, '

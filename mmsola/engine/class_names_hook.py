@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
 from mmsola.datasets.class_names import nearest_names
+from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.unwrap import one_stage_localizer
 from mmsola.files.first_few import first_few
 from mmsola.models.heads.point_head import PointHead
@@ -28,7 +29,7 @@ class ClassNamesHook(Hook):
     other models are left alone.
 
     Raises:
-        ValueError: There are more or fewer classes than the localizer has; the training or the
+        RunConfigError: There are more or fewer classes than the localizer has; the training or the
             checkpoint has other classes, or another order, than the localizer was given; or the
             evaluation data have a class that it never learned.
     """
@@ -87,7 +88,7 @@ class ClassNamesHook(Hook):
         unknown = [name for name in names if name not in known]
         if unknown:
             more = f' (and {len(unknown) - 1} more)' if len(unknown) > 1 else ''
-            raise ValueError(
+            raise RunConfigError(
                 f'{source}: the class {unknown[0]!r}{more} was never learned\n'
                 f'  expected: some of the {len(known)} classes of the localizer, such as '
                 f'{nearest_names(unknown[0], known)}\n  fix: correct the labels, or leave them out '
@@ -131,17 +132,20 @@ def _agree(model: OneStageLocalizer, names: Sequence[str], source: str) -> None:
         return
     known = model.class_names
     if known is None:
-        model.name_classes(names, source)
+        try:
+            model.name_classes(names, source)
+        except ValueError as error:  # more or fewer than it has
+            raise RunConfigError(str(error)) from error
         return
     for i, (one, other) in enumerate(zip(known, names)):
         if one != other:
-            raise ValueError(
+            raise RunConfigError(
                 f'{source}: class {i} is {other!r}\n  expected: {one!r}, as the localizer has it '
                 'already\n  fix: give the data sets one list of classes, and test a checkpoint of '
                 'that list'
             )
     if len(known) != len(names):
-        raise ValueError(
+        raise RunConfigError(
             f'{source}: has {len(names)} classes\n  expected: the {len(known)} of the localizer\n'
             '  fix: give the data sets one list of classes, and test a checkpoint of that list'
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
+        action='extend',
         default=[],
         metavar='KEY=VALUE',
         help='settings to override; lists as key="[a,b]" or key=a,b, no white space',
@@ -45,15 +47,41 @@ def read_config(config: str | Path | Config, cfg_options: Options | None = None)
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else _read(str(config))
     name = str(cfg.filename if isinstance(config, Config) else config)
-    options = cfg_options if isinstance(cfg_options, Mapping) else _parsed(cfg_options or ())
+    options = parsed_options(cfg_options)
     try:
-        cfg.merge_from_dict(dict(options))
+        cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigOptionError(
-            f'{name}: the settings {dict(options)} do not fit it: {error}\n  expected: keys that '
+            f'{name}: the settings {options} do not fit it: {error}\n  expected: keys that '
             'lead to settings, and to entries that its lists have\n  fix: correct the keys'
         ) from error
     return cfg
+
+
+def parsed_options(options: Options | None) -> dict[str, Any]:
+    """Settings by key; those of a command line are read as MMEngine's ``DictAction`` reads them.
+
+    Raises:
+        ConfigOptionError: One is not ``key=value``, or its brackets do not match.
+    """
+    if isinstance(options, Mapping):
+        return dict(options)
+    parsed = {}
+    for option in options or ():
+        key, equals, value = option.partition('=')
+        if not (key and equals):
+            raise ConfigOptionError(
+                f'--cfg-options {option}: has no value\n  expected: key=value, such as '
+                'train_cfg.max_epochs=2\n  fix: write the value behind the key, without white space'
+            )
+        try:
+            parsed[key] = DictAction._parse_iterable(value)
+        except AssertionError as error:
+            raise ConfigOptionError(
+                f'--cfg-options {option}: {error}\n  expected: a value such as 2, a,b or [a,b]\n'
+                '  fix: close every bracket, and put the option into quotes'
+            ) from error
+    return parsed
 
 
 def _read(config: str) -> Config:
@@ -62,30 +90,34 @@ def _read(config: str) -> Config:
         return Config.fromfile(path)
     except ConfigFileError as error:  # of a base
         raise ConfigFileError(f'{config}: {error}') from error
+    except FileNotFoundError as error:
+        missing = error.filename or str(error).removesuffix(' does not exist').split()[-1]
+        raise _missing(missing, f'{config}: its base {missing}') from error
 
 
 def _path_of(config: str) -> str:
     if config.startswith(PREFIX):
         return str(shipped_config(config))
     if '::' in config:
-        return Config._get_cfg_path(config, '')[0]
-    if not Path(config).is_file():
-        shipped = same_file_name(config)
-        fix = f'mmsola ships one of that name: {shipped[0]}' if shipped else 'correct the path'
+        with contextlib.suppress(ValueError, ImportError, FileNotFoundError, TypeError):
+            path = Config._get_cfg_path(config, '')[0]
+            if path is not None and Path(path).is_file():
+                return path
+        package = config.split('::')[0]
         raise ConfigFileError(
-            f'{config}: no such config file\n  expected: a file, or {PREFIX}<method>/<config>.py\n'
-            f'  fix: {fix}'
+            f'{config}: no such config of an installed package {package}\n'
+            f'  expected: {PREFIX}<method>/<config>.py, or mmaction::<path of one of its configs>\n'
+            '  fix: correct the name'
         )
+    if not Path(config).is_file():
+        raise _missing(config, config)
     return config
 
 
-def _parsed(options: Sequence[str]) -> dict[str, Any]:
-    for option in options:
-        if '=' not in option:
-            raise ConfigOptionError(
-                f'--cfg-options {option}: has no value\n  expected: key=value, such as '
-                'train_cfg.max_epochs=2\n  fix: write the value behind the key, without white space'
-            )
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    return parser.parse_args(['--options', *options]).options or {}
+def _missing(file: str, what: str) -> ConfigFileError:
+    shipped = same_file_name(file)
+    fix = f'mmsola ships one of that name: {shipped[0]}' if shipped else 'correct the path'
+    return ConfigFileError(
+        f'{what}: no such config file\n  expected: a file, or {PREFIX}<method>/<config>.py\n'
+        f'  fix: {fix}'
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from mmengine.config import Config
@@ -19,10 +20,11 @@ from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.cpu_process_group import init_cpu_process_group
 from mmsola.engine.exact_resume_hook import ExactResumeHook
 from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
-from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
+from mmsola.engine.misspelt_keys import misspelt_lines
 from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
 from mmsola.engine.provenance_hook import ProvenanceHook
 from mmsola.engine.quiet_console import runner_class
+from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.threads import compute_with_threads, threads_line, threads_of
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
@@ -82,7 +84,7 @@ def build_runner(cfg: Config) -> Runner:
 
     ``load_from`` may be a pattern that one file matches, such as ``work_dirs/bmn/best_*.pth``.
     """
-    warn_of_misspelt_keys(cfg)
+    misspelt = misspelt_lines(cfg)
     num_threads = threads_of(cfg)
     compute_with_threads(num_threads)
     init_cpu_process_group(cfg)
@@ -91,7 +93,14 @@ def build_runner(cfg: Config) -> Runner:
         cfg.load_from = named_checkpoint(cfg.load_from)
     if cfg.get('work_dir'):
         clean_up(cfg)
-    runner = runner_class(cfg).from_cfg(cfg)
+    try:
+        runner = runner_class(cfg).from_cfg(cfg)
+    except Exception:
+        for line in misspelt:  # likely the cause
+            print(line, file=sys.stderr)
+        raise
+    for line in misspelt:
+        runner.logger.warning(line)
     runner.logger.info(threads_line(num_threads))
     check_neck(cfg, unwrapped_model(runner))
     for kind in _HOOKS:
@@ -139,13 +148,13 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
     """Refuse a neck that would do nothing, before the first step.
 
     Raises:
-        ValueError: The config has a neck outside of its model; the model swallowed it; or it is a
-            frozen SoLa and nothing will be loaded into it.
+        RunConfigError: The config has a neck outside of its model; the model swallowed it; or it is
+            a frozen SoLa and nothing will be loaded into it.
         CheckpointError: The SoLa's Pretrained checkpoint is not there, and ``load_from`` does not
             hold the module either.
     """
     if 'neck' in cfg:
-        raise ValueError(
+        raise RunConfigError(
             'the config has a neck of its own, where nobody looks for it; expected it inside of '
             'the model: model=dict(neck=dict(...)).'
         )
@@ -154,14 +163,14 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
         return
     neck = getattr(model, 'neck', None)
     if neck is None:
-        raise ValueError(
+        raise RunConfigError(
             f'{cfg.model.type}: takes neck={dict(wanted)} and ignores it. Derive a class of it '
             'from mmsola.SnippetNeckMixin and name that one in the config.'
         )
     load_from = cfg.get('load_from')
     will_load = wanted.get('init_cfg') or load_from
     if isinstance(neck, SoLa) and neck.frozen and not will_load:
-        raise ValueError(
+        raise RunConfigError(
             'model.neck: a frozen SoLa into which nothing is loaded changes nothing. Set '
             "init_cfg=dict(type='Pretrained', checkpoint=...) to a checkpoint of SoLa "
             'pretraining, or frozen=False to train it along.'

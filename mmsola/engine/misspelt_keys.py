@@ -36,11 +36,15 @@ def misspelt_keys(keys: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def misspelt_lines(cfg: Iterable[str]) -> list[str]:
+    """A warning for each key that is almost a known one; it may be meant so."""
+    return [
+        f'the config has {key}, which a run does not read; if {known} is meant, correct it.'
+        for key, known in misspelt_keys(cfg).items()
+    ]
+
+
 def warn_of_misspelt_keys(cfg: Iterable[str]) -> None:
-    """Name each key that is almost a known one; nothing is changed, since it may be meant so."""
-    for key, known in misspelt_keys(cfg).items():
-        print_log(
-            f'the config has {key}, which a run does not read; if {known} is meant, correct it.',
-            'current',
-            logging.WARNING,
-        )
+    """Log these warnings; nothing is changed."""
+    for line in misspelt_lines(cfg):
+        print_log(line, 'current', logging.WARNING)

@@ -12,6 +12,8 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 
+from mmsola.engine.run_config_error import RunConfigError
+
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
@@ -39,12 +41,12 @@ def enable_amp(cfg: Config) -> None:
     """Switch ``cfg.optim_wrapper`` to mixed precision: bfloat16 autocast where there is only a CPU.
 
     Raises:
-        ValueError: The config has an optimizer wrapper of its own, which this would replace.
+        RunConfigError: The config has an optimizer wrapper of its own, which this would replace.
     """
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'BFloat16OptimWrapper'):
-        raise ValueError(
+        raise RunConfigError(
             f"mixed precision can only replace optim_wrapper.type='OptimWrapper', found '{kind}'"
         )
     if get_device() == 'cpu':

@@ -14,6 +14,8 @@ from mmaction.registry import RUNNERS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmsola.engine.run_config_error import RunConfigError
+
 #: At most one line of a kind of progress in this time.
 LINE_EVERY_SEC = 10.0
 
@@ -75,10 +77,18 @@ class QuietConsole(logging.Filter):
 
 
 def runner_class(cfg: Config) -> type[Runner]:
-    """The config's class of Runner; with ``quiet_console=True``, its console is quiet."""
+    """The config's class of Runner; with ``quiet_console=True``, its console is quiet.
+
+    Raises:
+        RunConfigError: ``runner_type`` names no registered class.
+    """
     kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
     if kind is None:
-        raise ValueError(f'runner_type={cfg.runner_type!r}: no such class is registered.')
+        raise RunConfigError(
+            f'runner_type={cfg.runner_type!r}: no such class is registered\n'
+            '  expected: Runner, or a class of RUNNERS\n'
+            '  fix: correct the name, or import its module with custom_imports'
+        )
     if not cfg.get('quiet_console', True):
         return kind
     return type(kind.__name__, (_QuietLogger, kind), {'__module__': kind.__module__})

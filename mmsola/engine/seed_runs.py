@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -73,8 +75,11 @@ class SeedRun:
         """What the validation after the last epoch measured."""
         return validations_of(self.folder)[self.max_epochs]
 
-    def cost(self) -> dict[str, float]:
-        """``seconds`` of the process, restarts added, and the greatest ``memory_mb`` it held."""
+    def cost(self) -> dict[str, Any]:
+        """``seconds`` of the process, restarts added, and the greatest ``memory_mb`` it held.
+
+        With ``mmsola`` and ``commit`` of the last process, where they were written.
+        """
         file = self.folder / 'cost.json'
         if not file.exists():
             return {'seconds': 0.0, 'memory_mb': 0.0}
@@ -86,27 +91,40 @@ class SeedRun:
                 f'{file}: holds {cost}\n  expected: seconds and memory_mb, both 0 or more\n'
                 '  fix: remove it'
             )
+        if not all(isinstance(cost.get(key), (str, type(None))) for key in ('mmsola', 'commit')):
+            raise SeedRunError(
+                f'{file}: holds {cost}\n  expected: mmsola and commit, both texts\n  fix: remove it'
+            )
         return cost
+
+    def made_with(self) -> tuple[str | None, str | None]:
+        """Version of mmsola and commit that trained it; None where that was not written."""
+        cost = self.cost()
+        return cost.get('mmsola'), cost.get('commit')
 
     @property
     def num_threads(self) -> int:
         """CPU threads that it computes with, on which its figures depend."""
         return threads_of(self.cfg)
 
-    def train(self, on_epoch: Callable[[], object] = lambda: None) -> None:
+    def train(self, running: Running, on_epoch: Callable[[], object] = lambda: None) -> None:
         """Run ``mmsola train`` until it ends; its output goes to ``train.log``.
 
+        Args:
+            running: What it is stopped by, together with others.
+            on_epoch: Called when an epoch begins.
+
         Raises:
-            SeedRunError: The folder is one of other settings, or the training failed.
+            SeedRunError: The folder is one of other settings, the training failed or was stopped.
         """
-        _running.check()
+        running.check()
         self.check()
         config = self._write_config()
         command = [*TRAIN, str(config), '--work-dir', str(self.folder)]
         command += ['--seed', str(self.seed), '--resume', '--cfg-options', 'quiet_console=False']
         log, epoch, began = self.folder / 'train.log', '0', time.monotonic()
         with log.open('a') as file:
-            process = _running.start(command)
+            process = running.start(command)
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -120,9 +138,9 @@ class SeedRun:
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)
             finally:
-                _running.end(process)
+                running.end(process)
         self._add_cost(time.monotonic() - began, usage.ru_maxrss)
-        if _running.are_stopped:
+        if running.are_stopped:
             raise SeedRunError(f'seed {self.seed} was stopped')
         if process.returncode:
             tail = '\n'.join(log.read_text().splitlines()[-5:])
@@ -161,8 +179,8 @@ class SeedRun:
             partial.write_text(json.dumps(cost))
 
 
-class _Running:
-    """The trainings that run now, in whatever threads, so that one call ends them all."""
+class Running:
+    """Trainings that run now, in whatever threads, so that one call ends them all."""
 
     def __init__(self) -> None:
         self.are_stopped = False
@@ -170,10 +188,12 @@ class _Running:
         self._lock = threading.Lock()
 
     def check(self) -> None:
+        """Refuse to begin one after :meth:`stop`."""
         if self.are_stopped:
             raise SeedRunError('stopped before it began')
 
     def start(self, command: list[str]) -> subprocess.Popen:
+        """Begin one, in a process group of its own."""
         with self._lock:
             self.check()
             # a group of its own: it ends with all its workers, and only when it is stopped
@@ -188,12 +208,14 @@ class _Running:
             return process
 
     def end(self, process: subprocess.Popen) -> None:
+        """Forget one that ended, or kill it where nobody waited for it."""
         with self._lock:
             self._processes.discard(process)
         if process.returncode is None:
             _signal_group(process, signal.SIGKILL)
 
     def stop(self) -> None:
+        """End all of them, and let no other one begin."""
         with self._lock:
             self.are_stopped = True
             processes = list(self._processes)
@@ -219,14 +241,6 @@ def _signal_group(process: subprocess.Popen, number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-_running = _Running()
-
-
-def stop_trainings() -> None:
-    """End all trainings of this process, and let no other one begin."""
-    _running.stop()
-
-
 def train_all(
     runs: Sequence[SeedRun], jobs: int, on_epochs: Callable[[int], object] = lambda count: None
 ) -> None:
@@ -241,6 +255,7 @@ def train_all(
         SeedRunError: A folder is one of other settings, or a training failed; those that run then
             may end, and no other one is begun.
     """
+    running = Running()
     _warn_of_too_many_threads(min(jobs, len(runs)) * max(run.num_threads for run in runs))
     with ThreadPoolExecutor(jobs) as pool:
         waiting = []
@@ -250,14 +265,14 @@ def train_all(
                 if run.is_finished():
                     on_epochs(run.max_epochs)
                 else:
-                    waiting.append(pool.submit(run.train, lambda: on_epochs(1)))
+                    waiting.append(pool.submit(run.train, running, lambda: on_epochs(1)))
             for done in waiting:
                 done.result()
         except Exception:
             pool.shutdown(cancel_futures=True)
             raise
         except BaseException:  # Ctrl-C
-            stop_trainings()
+            running.stop()
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -268,6 +283,42 @@ def _warn_of_too_many_threads(number: int) -> None:
         print(
             f'jobs times num_threads is {number}, and this machine has {cores} cores: fewer jobs '
             'take less time.',
+            file=sys.stderr,
+        )
+
+
+def check_seeds_and_jobs(parser: argparse.ArgumentParser, seeds: Sequence[int], jobs: int) -> None:
+    """End the command where a seed is there twice, or nothing could be trained at a time."""
+    if len(set(seeds)) < len(seeds):
+        parser.error('a seed is named twice')
+    if jobs < 1:
+        parser.error('--jobs is at least 1')
+
+
+def versions_of(runs: Sequence[SeedRun]) -> list[tuple[str | None, str | None]]:
+    """Version of mmsola and commit of all runs, each pair once."""
+    return list(dict.fromkeys(run.made_with() for run in runs))
+
+
+def version_columns(runs: Sequence[SeedRun]) -> list[str]:
+    """Versions and commits for a row of a table about all runs; several are separated by spaces."""
+    return [' '.join(value or 'unknown' for value in column) for column in zip(*versions_of(runs))]
+
+
+def versions_in_words(runs: Sequence[SeedRun]) -> str:
+    """As a table prints them: ``mmsola 0.2.0, commit abcdef1; mmsola 0.1.0``."""
+    return '; '.join(
+        f'mmsola {version or "of unknown version"}' + (f', commit {made_at}' if made_at else '')
+        for version, made_at in versions_of(runs)
+    )
+
+
+def warn_of_several_versions(runs: Sequence[SeedRun]) -> None:
+    """Finished runs are kept when mmsola changes, so one table may be about several versions."""
+    if len(versions_of(runs)) > 1:
+        print(
+            f'runs were made by several versions: {versions_in_words(runs)}. To train one again, '
+            'remove its folder.',
             file=sys.stderr,
         )
 

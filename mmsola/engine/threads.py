@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from mmsola.engine.config_file import Options, parsed_options
 
 #: Of a config that does not say it.
 DEFAULT_THREADS = 1
@@ -43,6 +46,28 @@ def compute_with_threads(number: int) -> None:
     threadpool_limits(number)  # of NumPy, SciPy and scikit-learn
 
 
+@contextmanager
+def threads_put_back() -> Iterator[None]:
+    """Leave a process with the threads that it had before, as a notebook expects it."""
+    environment = {variable: os.environ.get(variable) for variable in _VARIABLES}
+    threads = torch.get_num_threads()
+    libraries = {
+        library.filepath: library.num_threads for library in ThreadpoolController().lib_controllers
+    }
+    try:
+        yield
+    finally:
+        for variable, value in environment.items():
+            if value is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = value
+        torch.set_num_threads(threads)
+        for library in ThreadpoolController().lib_controllers:
+            if library.filepath in libraries:
+                library.set_num_threads(libraries[library.filepath])
+
+
 def threads_line(number: int) -> str:
     """What a log says of it."""
     return (
@@ -51,10 +76,11 @@ def threads_line(number: int) -> str:
     )
 
 
-def compute_with_chosen_threads(options: Mapping[str, Any] | None) -> None:
+def compute_with_chosen_threads(options: Options | None) -> None:
     """What ``--cfg-options num_threads=N`` asks for; without it all cores are used.
 
     For tools that do not measure: a feature or a score differs in its last digit only.
     """
-    if options and 'num_threads' in options:
-        compute_with_threads(threads_of(options))
+    chosen = parsed_options(options)
+    if 'num_threads' in chosen:
+        compute_with_threads(threads_of(chosen))

@@ -33,6 +33,10 @@ from mmsola.structures.window_merging import merge_windows, predicted_segments
 _USUAL_NUMBERS = (1, 5, 10, 50, 100)
 
 
+class MetricError(ValueError):
+    """Settings of the evaluation, or results, that cannot be measured."""
+
+
 @METRICS.register_module()
 class LocalizationMetric(BaseMetric):
     """AR@AN, AUC and mAP in percent, from proposals or detections of any of MMAction2's localizers.
@@ -71,9 +75,10 @@ class LocalizationMetric(BaseMetric):
         strip_prefix: Cut this off the names in it, for example ``'v_'``.
 
     Raises:
-        ValueError: A result without numbers, or with a reversed segment; no result at all; class
-            scores that fit neither videos nor classes; labels of which none is an annotated class;
-            an AN above max_proposals.
+        MetricError: A setting that cannot be, such as an AN above max_proposals; no result at all,
+            or only of other videos; labels of which none is an annotated class.
+        ValueError: A result without numbers, or with a reversed segment.
+        ClassScoreError: Class scores that fit neither videos nor classes.
         ConventionError: There is no such convention, or a bad list of blocked videos.
 
     Examples:
@@ -112,11 +117,11 @@ class LocalizationMetric(BaseMetric):
             ('map_tiou_thresholds', map_tiou_thresholds),
         ):
             if not len(values) or not all(0 < value <= 1 for value in values):
-                raise ValueError(
+                raise MetricError(
                     f'LocalizationMetric: {key} are numbers above 0 and up to 1, got {values}.'
                 )
         if class_scores is not None and class_agnostic:
-            raise ValueError(
+            raise MetricError(
                 'LocalizationMetric: class_scores label proposals, class_agnostic counts them '
                 'without labels; leave one of them out.'
             )
@@ -125,7 +130,7 @@ class LocalizationMetric(BaseMetric):
         if average_numbers is None:
             average_numbers = [number for number in _USUAL_NUMBERS if number <= max_proposals]
         if not all(0 < number <= max_proposals for number in average_numbers):
-            raise ValueError(
+            raise MetricError(
                 f'LocalizationMetric: average_numbers are {tuple(average_numbers)}, but of a video '
                 f'max_proposals={max_proposals} count at most; leave out what lies above, or raise '
                 'max_proposals.'
@@ -140,7 +145,7 @@ class LocalizationMetric(BaseMetric):
         options = dict(class_scores or {})
         unknown = sorted(options.keys() - {'file', 'top_k', 'multiply'})
         if unknown:
-            raise ValueError(
+            raise MetricError(
                 f'LocalizationMetric: class_scores has file, top_k and multiply, not {unknown}.'
             )
         self.proposal_classes = ProposalClasses(**options) if options else None
@@ -161,7 +166,7 @@ class LocalizationMetric(BaseMetric):
             if self._ground_truth is None:
                 metainfo = samples[i].metainfo if i < len(samples) else {}
                 if 'annotations' not in metainfo:
-                    raise ValueError(
+                    raise MetricError(
                         f'{name}: its data sample carries no annotations; add "annotations" to '
                         'meta_keys of the packing transform, or set ann_file.'
                     )
@@ -174,7 +179,7 @@ class LocalizationMetric(BaseMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The figures over all videos."""
         if not results:
-            raise ValueError(
+            raise MetricError(
                 'LocalizationMetric: there are results of no video; the data set of the evaluation '
                 'is empty, or the model returned nothing.'
             )
@@ -220,7 +225,7 @@ class LocalizationMetric(BaseMetric):
         if self.out_file is not None:
             self._write(detections)
         if proposals and len(outside) == len(proposals):
-            raise ValueError(
+            raise MetricError(
                 f'LocalizationMetric: of {len(outside)} videos with results none is in the ground '
                 f'truth; found {first_few(map(repr, outside))}, expected '
                 f'{first_few(map(repr, ground_truth))}. Correct ann_file and subset of '
@@ -304,7 +309,7 @@ class LocalizationMetric(BaseMetric):
             found_names, names = (
                 first_few(map(repr, labels)) for labels in (odd, sorted(annotated))
             )
-            raise ValueError(
+            raise MetricError(
                 f'LocalizationMetric: no detection has a class of the ground truth; found '
                 f'{found_names}, expected {names}. Name the classes as the '
                 'annotations do, or count all as one with class_agnostic=True.'

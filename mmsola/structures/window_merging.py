@@ -11,6 +11,10 @@ from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.structures.proposal_nms import soft_nms
 
 
+class PredictionError(ValueError):
+    """What a localizer predicted is no segment with a score."""
+
+
 def predicted_segments(result: Mapping[str, Any]) -> LabelledSegments:
     """What a localizer predicted for a video or a window of it; the label of one without is ``''``.
 
@@ -18,13 +22,13 @@ def predicted_segments(result: Mapping[str, Any]) -> LabelledSegments:
         result: ``video_name`` and ``proposal_list``, as MMAction2's localizers return them.
 
     Raises:
-        ValueError: A proposal is no segment with a score.
+        PredictionError: A proposal is no segment with a score.
     """
     name, proposal_list = result['video_name'], result['proposal_list']
     rows = np.array([[*p['segment'], p['score']] for p in proposal_list], float).reshape(-1, 3)
     bad = ~np.isfinite(rows).all(axis=1) | (rows[:, 1] < rows[:, 0])
     if bad.any():
-        raise ValueError(
+        raise PredictionError(
             f'{name}: {bad.sum()} of {len(rows)} proposals are no segments with a score, such as '
             f'start, end, score = {rows[bad][0].tolist()}; expected numbers and start <= end. A '
             'training that diverged gives such.'

@@ -1,6 +1,6 @@
 # Generated videos: mmsola video-world data/video_world, then features of them:
 #   mmsola train mmsola::recognition/recognition_video_world.py
-#   mmsola extract configs/recognition/recognition_video_world.py \
+#   mmsola extract mmsola::recognition/recognition_video_world.py \
 #       'work_dirs/recognition_video_world/epoch_*.pth' data/video_world/videos \
 #       data/video_world/features --stride 8
 videos = dict(

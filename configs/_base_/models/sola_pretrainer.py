@@ -11,7 +11,7 @@ model = dict(
     head=dict(
         type='SimilarityMatchingHead',
         in_channels=2048,
-        predictor=dict(type='MLPPredictor', hidden_channels=512),
+        predictor=dict(type='MLPPredictor'),  # 512 channels inside
         num_projection_layers=0,
         loss=dict(type='SimilarityMatchingLoss', coef=16),
     ),

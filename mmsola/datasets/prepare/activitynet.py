@@ -3,41 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.prepare.output import refuse_other, write_json
 from mmsola.datasets.tables.csv_rows import read_rows, row_error
-from mmsola.files.json_file import read_json_object
+from mmsola.files.json_file import as_number, is_positive, read_json_object
 
 _SOURCE = 'BSN-boundary-sensitive-network'
 _FILE_OF_SUBSET = {'training': 'train', 'validation': 'val', 'testing': 'test'}
 
 
-def prepare_activitynet(source: Path, out: Path) -> dict[str, int]:
+class ActivityNetVideos(NamedTuple):
+    """What is where.
+
+    Attributes:
+        videos_of: The entries of each file, ``train``, ``val``, ``test`` and ``full``, by video.
+        left_out: Videos of the annotations that the csv file lacks.
+    """
+
+    videos_of: dict[str, dict[str, Any]]
+    left_out: list[str]
+
+
+def prepare_activitynet(source: Path, out: Path) -> ActivityNetVideos:
     """Write ``anet_anno_{train,val,test,full}.json``, as MMAction2's configs read them.
 
     Args:
         source: Folder of ``anet_anno_action.json`` and ``video_info_new.csv``.
         out: Folder to write.
 
-    Returns:
-        How many videos each file has.
-
     Raises:
         AnnotationError: A file is missing or cannot be used.
         OutputError: Another file is in the way.
     """
-    videos_of = split(source)
-    files = {out / f'anet_anno_{name}.json': videos for name, videos in videos_of.items()}
+    split_videos = split(source)
+    files = {
+        out / f'anet_anno_{name}.json': videos for name, videos in split_videos.videos_of.items()
+    }
     for path, videos in files.items():
         refuse_other(path, videos)
     for path, videos in files.items():
         write_json(path, videos)
-    return {name: len(videos) for name, videos in videos_of.items()}
+    return split_videos
 
 
-def split(source: Path) -> dict[str, dict[str, Any]]:
+def split(source: Path) -> ActivityNetVideos:
     """The entries of the videos of each subset, with their frame rates; ``full`` has all.
 
     Raises:
@@ -52,14 +63,18 @@ def split(source: Path) -> dict[str, dict[str, Any]]:
         name, subset = row['video'], row['subset']
         if not isinstance(entries.get(name), dict):
             raise row_error(table, line, f'video {name!r}', f'one of {file}')
+        if name in videos_of['full']:
+            raise row_error(table, line, f'video {name!r} for the second time', 'each once')
         if subset not in _FILE_OF_SUBSET:
             raise row_error(table, line, f'the subset {subset!r}', ' or '.join(_FILE_OF_SUBSET))
-        try:
-            rates = {field: float(row[field]) for field in ('fps', 'rfps')}
-        except ValueError as error:
-            raise row_error(table, line, str(error), 'frames a second') from error
+        rates = {field: as_number(row[field]) for field in ('fps', 'rfps')}
+        for field, rate in rates.items():
+            if not is_positive(rate):
+                found = f'video {name!r}: {field} is {row[field]!r}'
+                raise row_error(table, line, found, 'frames a second, above 0')
         videos_of['full'][name] = videos_of[_FILE_OF_SUBSET[subset]][name] = {
             **entries[name],
             **rates,
         }
-    return videos_of
+    left_out = [name for name in entries if name not in videos_of['full']]
+    return ActivityNetVideos(videos_of, left_out)

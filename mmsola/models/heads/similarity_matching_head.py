@@ -21,16 +21,16 @@ class SimilarityMatchingHead(BaseModule):
 
     Args:
         in_channels: Channels C of what is compared.
-        predictor: Config of the predictor, which keeps the channels; by default
-            ``dict(type='MLPPredictor', hidden_channels=512)``.
-        predictor_channels: Short for ``hidden_channels`` of the predictor, and stronger than it.
+        predictor_channels: Short for ``predictor=dict(hidden_channels=...)``.
         num_projection_layers: 0 (identity, the published HACS recipe) to 3 linear layers.
         projection_channels: Width of the projection; None keeps C. Without layers, a warning says
             that it changes nothing.
         loss: Config of the loss on the cosine matrix.
+        predictor: Config of the predictor, which keeps the channels; by default
+            ``dict(type='MLPPredictor', hidden_channels=512)``.
 
     Raises:
-        ValueError: ``num_projection_layers`` is not 0, 1, 2 or 3.
+        ValueError: ``num_projection_layers`` is not 0, 1, 2 or 3; the predictor has two widths.
 
     Examples:
         >>> import torch
@@ -44,12 +44,12 @@ class SimilarityMatchingHead(BaseModule):
     def __init__(
         self,
         in_channels: int,
-        predictor: dict | None = None,
         predictor_channels: int | None = None,
         num_projection_layers: int = 0,
         projection_channels: int | None = None,
         loss: dict | None = None,
         init_cfg: dict | None = None,
+        predictor: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if num_projection_layers not in range(4):
@@ -71,7 +71,13 @@ class SimilarityMatchingHead(BaseModule):
         self.project = _mlp(widths)
         predictor = {'type': 'MLPPredictor', 'in_channels': widths[-1], **(predictor or {})}
         if predictor_channels is not None:
-            predictor['hidden_channels'] = predictor_channels
+            predictor.setdefault('hidden_channels', predictor_channels)
+            if predictor['hidden_channels'] != predictor_channels:
+                raise ValueError(
+                    'SimilarityMatchingHead: predictor.hidden_channels is '
+                    f'{predictor["hidden_channels"]}, predictor_channels is {predictor_channels}; '
+                    'set one of them, or both to the same.'
+                )
         self.predictor = MODELS.build(predictor)
         self.loss_module = MODELS.build(loss or {'type': 'SimilarityMatchingLoss'})
 

@@ -33,7 +33,7 @@ class EndToEndLocalizer(BaseModel):
             training begins; a checkpoint of the whole model needs them no more. None begins with
             random weights.
         frozen_encoder: Leave the encoder as it is: no gradient, eval mode. The features are those
-            that ``extract_features.py`` writes.
+            that ``mmsola extract`` writes.
         norm_eval: Keep the statistics of the encoder's batch normalisation, since a batch is the
             snippets of one or two videos.
         chunk_snippets: Snippets that pass the encoder at once; None takes all of a video.
