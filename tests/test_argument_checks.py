@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmsola.argument_checks import check_argument, check_choice
+from mmsola.messages.argument_checks import check_argument, check_choice
 
 
 class Owner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 
 
 @pytest.mark.parametrize('count', [0, 1, 5, 6, 40])

@@ -20,13 +20,13 @@ from mmengine.runner import Runner
 from test_compat import output_of, run_python
 from warm_processes import run_tool
 
-from mmsola import progress
 from mmsola.device import DeviceError, usable_device
 from mmsola.engine import seed_runs
 from mmsola.engine.misspelt_keys import known_keys, misspelt_keys
 from mmsola.engine.quiet_console import LINE_EVERY_SEC, QuietConsole, runner_class
 from mmsola.engine.seed_runs import SeedRun
 from mmsola.engine.threads import ThreadsError, threads_of
+from mmsola.messages import progress
 
 TOOLS = DEMO_CONFIG.parents[2] / 'tools'
 EPOCHS = 10
@@ -185,7 +185,7 @@ def test_only_the_first_process_shows_progress(silence, monkeypatch):
 
 def test_no_other_bars():
     """A bar of tqdm's own would fill files with carriage returns."""
-    package = Path(progress.__file__).parent
+    package = Path(progress.__file__).parents[1]
     users = [path.name for path in package.rglob('*.py') if 'import tqdm' in path.read_text()]
     assert users == ['progress.py']
 

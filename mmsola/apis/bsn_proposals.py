@@ -16,9 +16,9 @@ from mmengine.config import Config
 
 from mmsola.atomic import replacing
 from mmsola.files.file_names import leads_out
-from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json_object
-from mmsola.progress import progress
+from mmsola.messages.first_few import first_few
+from mmsola.messages.progress import progress
 
 _NEEDED = ('duration_second', 'duration_frame', 'feature_frame', 'annotations')
 _HEADER = 'tmin,tmax,tmin_score,tmax_score,score,match_iou,match_ioa'

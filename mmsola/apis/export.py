@@ -29,10 +29,10 @@ from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
-from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
+from mmsola.messages.first_few import first_few
+from mmsola.messages.progress import progress
 from mmsola.models.necks import SoLa
-from mmsola.progress import progress
 from mmsola.version import provenance
 
 FORMATS = ('npy', 'csv', 'hdf5')

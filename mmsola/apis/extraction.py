@@ -34,9 +34,9 @@ from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.feature_writer import FeatureWriter
 from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, read_facts
-from mmsola.files.first_few import first_few
 from mmsola.files.folder_lock import only_writer
-from mmsola.main_process_log import log_in_main_process
+from mmsola.messages.first_few import first_few
+from mmsola.messages.main_process_log import log_in_main_process
 from mmsola.version import provenance
 
 MANIFEST = EXTRACTION_MANIFEST

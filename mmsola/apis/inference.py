@@ -28,8 +28,8 @@ from mmsola.device import usable_device
 from mmsola.engine.config_file import read_config
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.files.shipped_configs import ConfigFileError
+from mmsola.messages.progress import progress
 from mmsola.models.encoders import SnippetEncoder
-from mmsola.progress import progress
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.structures.submission import submission_entries, write_submission
 from mmsola.structures.window_merging import predicted_segments

@@ -11,8 +11,8 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor
 
-from mmsola.argument_checks import check_choice
 from mmsola.atomic import replacing
+from mmsola.messages.argument_checks import check_choice
 from mmsola.models.checkpoint_file import CheckpointError, read_checkpoint, usable_weights
 from mmsola.models.localizers import OneStageLocalizer
 from mmsola.models.localizers.published_names import fitted, renamed

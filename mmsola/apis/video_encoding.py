@@ -17,9 +17,9 @@ from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.snippet_stream import SnippetChunk, SnippetStream
 from mmsola.datasets.videos.video_facts import VideoFacts
-from mmsola.files.first_few import first_few
-from mmsola.main_process_log import log_in_main_process
-from mmsola.progress import Progress
+from mmsola.messages.first_few import first_few
+from mmsola.messages.main_process_log import log_in_main_process
+from mmsola.messages.progress import Progress
 
 BATCH_SIZE = 32
 

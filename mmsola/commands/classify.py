@@ -29,9 +29,9 @@ from mmsola.evaluation.video_classifier import (
     video_feature,
     write_class_scores,
 )
-from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names
-from mmsola.progress import progress
+from mmsola.messages.first_few import first_few
+from mmsola.messages.progress import progress
 
 LOADERS = ('train_dataloader', 'test_dataloader')
 

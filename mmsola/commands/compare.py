@@ -31,7 +31,7 @@ from mmsola.engine.seed_runs import (
 )
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.paired import paired_difference
-from mmsola.progress import Progress
+from mmsola.messages.progress import Progress
 from mmsola.visualization.differences import draw_differences
 
 USUAL_FIGURES = (

@@ -24,7 +24,7 @@ from mmsola.engine.seed_runs import (
 )
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
-from mmsola.progress import Progress
+from mmsola.messages.progress import Progress
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmsola.datasets.annotation_error import annotation_error
 from mmsola.datasets.segment_layouts import SEGMENT_FIELDS, unread_fields
 from mmsola.files.file_names import leads_out
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 
 DURATION_FIELDS = ('duration_second', 'duration')
 FRAME_FIELDS = ('duration_frame', 'frame')

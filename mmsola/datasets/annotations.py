@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mmsola.argument_checks import check_choice
 from mmsola.datasets.annotated_videos import (
     DURATION_FIELDS,
     FRAME_FIELDS,
@@ -31,8 +30,9 @@ from mmsola.datasets.annotation_entry import AnnotationEntry
 from mmsola.datasets.annotation_error import AnnotationError, annotation_error
 from mmsola.datasets.known_sets import see_page
 from mmsola.files.file_kind import refuse_other_kinds
-from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json
+from mmsola.messages.argument_checks import check_choice
+from mmsola.messages.first_few import first_few
 from mmsola.structures.video_record import VideoRecord
 
 __all__ = ['AnnotationError', 'AnnotationSet', 'load_annotations']

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmsola.datasets.annotation_error import annotation_error
 from mmsola.datasets.known_sets import see_page
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL
 
 _NUMBERED = re.compile(r'(\d+)[ \t]+(\S.*)')  # a line such as "7 BaseballPitch"

@@ -10,7 +10,7 @@ from mmsola.datasets.features.feature_errors import FeatureError
 from mmsola.datasets.features.store_protocol import SnippetStore
 from mmsola.datasets.features.stream_store import streams_of
 from mmsola.datasets.transforms.loading import LoadSnippetWindow
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 from mmsola.structures.video_record import VideoRecord
 
 

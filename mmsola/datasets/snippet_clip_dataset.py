@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from mmaction.registry import DATASETS
 
-from mmsola.argument_checks import check_choice
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.datasets.untrimmed_videos import UntrimmedVideoDataset
 from mmsola.datasets.video_entry import video_entry
@@ -15,8 +14,9 @@ from mmsola.datasets.videos.snippet_clips import SnippetClips
 from mmsola.datasets.videos.snippet_sampling import SnippetSampling
 from mmsola.datasets.videos.video import VideoError
 from mmsola.datasets.videos.video_list import find_videos
-from mmsola.files.first_few import first_few
-from mmsola.progress import progress
+from mmsola.messages.argument_checks import check_choice
+from mmsola.messages.first_few import first_few
+from mmsola.messages.progress import progress
 from mmsola.structures.video_record import VideoRecord
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from mmaction.registry import DATASETS
 
-from mmsola.argument_checks import check_choice
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.bank_windows import BankWindows, window_of
 from mmsola.datasets.extraction_times import ExtractionTimes
@@ -23,8 +22,9 @@ from mmsola.datasets.span_check import check_timelines
 from mmsola.datasets.transforms.proposals import LoadSnippetProposals
 from mmsola.datasets.untrimmed_videos import UntrimmedVideoDataset
 from mmsola.datasets.video_entry import video_entry
-from mmsola.files.first_few import first_few
 from mmsola.files.name_match import rules_used
+from mmsola.messages.argument_checks import check_choice
+from mmsola.messages.first_few import first_few
 from mmsola.structures.video_record import VideoRecord
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmsola.datasets.snippet_times import SnippetTimeline, TimelineError
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 from mmsola.structures.video_record import VideoRecord
 
 # Encoders drop frames at the end, and durations are rounded or include the sound.

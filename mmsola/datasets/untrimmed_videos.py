@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from mmaction.datasets.base import BaseActionDataset
 
-from mmsola.argument_checks import check_choice
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.class_choice import class_choice
 from mmsola.datasets.transforms.grid_segments import GenerateGridSegments
 from mmsola.datasets.transforms.window_segments import GenerateSnippetLabels
-from mmsola.files.first_few import first_few
-from mmsola.main_process_log import log_in_main_process
+from mmsola.messages.argument_checks import check_choice
+from mmsola.messages.first_few import first_few
+from mmsola.messages.main_process_log import log_in_main_process
 from mmsola.structures.video_record import VideoRecord
 
 

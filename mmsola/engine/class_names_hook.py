@@ -13,7 +13,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmsola.datasets.class_names import nearest_names
 from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.unwrap import one_stage_localizer
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 from mmsola.models.heads.point_head import PointHead
 from mmsola.models.localizers import OneStageLocalizer
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL

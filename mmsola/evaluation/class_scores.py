@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import softmax
 
 from mmsola.datasets.known_sets import see_page
-from mmsola.files.first_few import first_few
 from mmsola.files.json_file import read_json_object
 from mmsola.files.name_match import NameLookup
+from mmsola.messages.first_few import first_few
 
 
 class ClassScoreError(ValueError):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mmsola.argument_checks import check_choice
 from mmsola.evaluation.class_scores import ClassScores
+from mmsola.messages.argument_checks import check_choice
 from mmsola.structures.labelled_segments import LabelledSegments, labels_of
 
 

@@ -17,8 +17,8 @@ from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall, d
 from mmsola.evaluation.classified_proposals import ProposalClasses
 from mmsola.evaluation.conventions import Convention
 from mmsola.evaluation.detection_map import average_precision
-from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names, rules_used
+from mmsola.messages.first_few import first_few
 from mmsola.structures.labelled_segments import (
     LabelledSegments,
     all_labelled,

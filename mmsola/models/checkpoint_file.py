@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmsola.files.first_few import first_few
 from mmsola.files.torch_archive import packed_entries
+from mmsola.messages.first_few import first_few
 
 _ADDRESS = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):/')  # two letters or more: C:/ is a drive
 

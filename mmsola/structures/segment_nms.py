@@ -9,7 +9,7 @@ import torch
 from mmaction.registry import TASK_UTILS
 from torch import Tensor
 
-from mmsola.argument_checks import check_argument, check_choice
+from mmsola.messages.argument_checks import check_argument, check_choice
 from mmsola.structures.candidates import Candidates
 
 _EXTRA = np.float32(1e-6)  # added to each length, as published

@@ -13,14 +13,14 @@ from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmsola.argument_checks import check_argument, check_choice
 from mmsola.datasets.features.bank_file import bank_path, shared_map
 from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.features.free_memory import free_memory
 from mmsola.datasets.samplers import window_start
 from mmsola.device import named_device
-from mmsola.progress import progress
+from mmsola.messages.argument_checks import check_argument, check_choice
+from mmsola.messages.progress import progress
 
 DTYPES = ('float32', 'float16')
 _READ_THREADS = 4

@@ -13,7 +13,7 @@ from mmsola.datasets.features import check_cache
 from mmsola.datasets.features.check_cache import Passed
 from mmsola.datasets.features.feature_errors import FeatureError, feature_error
 from mmsola.datasets.features.store_protocol import CheckedStore
-from mmsola.progress import progress
+from mmsola.messages.progress import progress
 
 _THREADS = 4
 _BLOCK_BYTES = 16 << 20  # values are looked at in blocks of this size, whatever a file holds

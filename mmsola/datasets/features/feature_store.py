@@ -13,8 +13,8 @@ from mmsola.datasets.features.feature_check import check_features
 from mmsola.datasets.features.feature_errors import FeatureError, feature_error
 from mmsola.datasets.features.open_container import open_container
 from mmsola.files.file_names import leads_out
-from mmsola.files.first_few import first_few
 from mmsola.files.name_match import match_names
+from mmsola.messages.first_few import first_few
 
 __all__ = ['FeatureError', 'FeatureStore']
 

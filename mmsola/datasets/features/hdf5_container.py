@@ -15,7 +15,7 @@ from mmsola.datasets.features.feature_errors import (
     feature_error,
     truncated_error,
 )
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 
 
 class Hdf5File(Container):

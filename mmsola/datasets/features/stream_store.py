@@ -12,8 +12,8 @@ import numpy as np
 
 from mmsola.datasets.features.feature_errors import FeatureError, feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.files.first_few import first_few
-from mmsola.main_process_log import log_in_main_process
+from mmsola.messages.first_few import first_few
+from mmsola.messages.main_process_log import log_in_main_process
 
 
 class StreamStore(FeatureStore):

@@ -16,7 +16,7 @@ from mmsola.atomic import replacing
 from mmsola.datasets.generated.moving_shapes import draw_look, draw_scene, render_frames
 from mmsola.datasets.generated.shape_actions import CLASSES, Action
 from mmsola.files.json_file import read_json_object
-from mmsola.progress import progress
+from mmsola.messages.progress import progress
 from mmsola.structures.video_record import Segment
 
 # Scenes of a subset; none is in both.

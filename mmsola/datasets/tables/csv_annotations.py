@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmsola.argument_checks import check_choice
 from mmsola.atomic import replacing
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.tables.seeded_split import draw_validation
 from mmsola.datasets.tables.segment_csv import CsvRow, SegmentTable, read_segment_csv
 from mmsola.datasets.videos.video import Video, VideoError, list_videos
-from mmsola.files.first_few import first_few
 from mmsola.files.suffixes import VIDEO_SUFFIXES
-from mmsola.progress import progress
+from mmsola.messages.argument_checks import check_choice
+from mmsola.messages.first_few import first_few
+from mmsola.messages.progress import progress
 from mmsola.structures.video_record import ROUNDING_SEC
 
 _SHOWN = 10  # problems in a message

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmsola.datasets.tables.csv_annotations import CsvAnnotations, counted
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 
 _SHOWN = 10  # names of videos
 

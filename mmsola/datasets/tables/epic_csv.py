@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmsola.argument_checks import check_choice
 from mmsola.datasets.tables.csv_rows import read_rows, row_error
 from mmsola.datasets.tables.segment_csv import parse_time
+from mmsola.messages.argument_checks import check_choice
 
 CLASS_KINDS = ('verb', 'noun')
 _SUBSETS = {'training': 'EPIC_100_train.csv', 'validation': 'EPIC_100_validation.csv'}

@@ -8,9 +8,9 @@ from mmaction.datasets.transforms import PackLocalizationInputs
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from mmsola.argument_checks import check_choice
 from mmsola.datasets.features.store_protocol import SnippetReader
 from mmsola.datasets.samplers import window_start
+from mmsola.messages.argument_checks import check_choice
 
 # Where axes of (T, L, H, W, C) go.
 CLIP_AXES = {'NCTHW': (0, 4, 1, 2, 3), 'NCHW': (0, 1, 4, 2, 3)}

@@ -8,9 +8,9 @@ import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from mmsola.files.first_few import first_few
 from mmsola.files.name_match import NameLookup
 from mmsola.files.result_file import read_results
+from mmsola.messages.first_few import first_few
 
 
 class ProposalFileError(ValueError):

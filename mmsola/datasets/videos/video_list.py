@@ -10,7 +10,7 @@ from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.videos.video import VideoError, list_videos
 from mmsola.files.name_match import match_names, rules_used
 from mmsola.files.suffixes import VIDEO_SUFFIXES
-from mmsola.main_process_log import log_in_main_process
+from mmsola.messages.main_process_log import log_in_main_process
 
 
 def find_videos(

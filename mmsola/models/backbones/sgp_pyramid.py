@@ -8,7 +8,7 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmsola.argument_checks import check_argument, check_choice
+from mmsola.messages.argument_checks import check_argument, check_choice
 from mmsola.models.backbones.pyramid_backbone import PyramidBackbone
 from mmsola.models.layers.drop_path import drop_path
 from mmsola.models.layers.masked_conv import ChannelNorm, Pointwise, max_pool, reduce_mask

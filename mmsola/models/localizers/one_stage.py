@@ -13,7 +13,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 from mmsola.models.points.decoding import decode_points
 from mmsola.structures.candidates import Candidates, join
 from mmsola.structures.video_record import CLASS_AGNOSTIC_LABEL

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 
 # In this order; the left is a regular expression that a name is searched for.
 _RENAMED = (

@@ -6,7 +6,7 @@ from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmsola.argument_checks import check_choice
+from mmsola.messages.argument_checks import check_choice
 from mmsola.models.layers.masked_conv import ChannelNorm
 
 

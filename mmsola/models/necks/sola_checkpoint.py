@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mmsola.files.first_few import first_few
+from mmsola.messages.first_few import first_few
 from mmsola.models.checkpoint_file import CheckpointError, read_state_dict, the_one_file
 
 SOLA_KEYS = ('alpha',) + tuple(

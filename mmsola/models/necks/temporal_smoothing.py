@@ -6,7 +6,7 @@ from mmaction.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmsola.argument_checks import check_argument
+from mmsola.messages.argument_checks import check_argument
 from mmsola.models.layers.moving_average import moving_average
 
 

@@ -1,0 +1,1 @@
+"""What users read while something runs, or when it stops: one wording for each."""
