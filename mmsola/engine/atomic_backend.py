@@ -12,7 +12,7 @@ from mmsola.atomic import replacing
 class AtomicLocalBackend(LocalBackend):
     """MMEngine's LocalBackend whose writes take their name only when they are complete.
 
-    CheckpointHook rewrites the newest checkpoint in place after a best score; a kill at that moment
+    CheckpointHook overwrites the newest checkpoint after a best score; a kill at that moment
     would leave nothing to resume from. ``backend_args=dict(backend='atomic')`` asks for this one.
     """
 

@@ -116,8 +116,8 @@ class GateWarmupHook(Hook):
         num_videos = len(runner.train_dataloader.dataset)
         steps_per_epoch = len(runner.train_dataloader)
         has = (
-            f'{num_videos} videos: {_count(steps_per_epoch, "step")} an epoch, '
-            f'{_count(loop.max_epochs, "epoch")}, {_count(loop.max_iters, "step")} in all. '
+            f'{num_videos} videos: {_plural(steps_per_epoch, "step")} an epoch, '
+            f'{_plural(loop.max_epochs, "epoch")}, {_plural(loop.max_iters, "step")} in all. '
             f'The gate needs about {self.needed_steps}'
         )
         if loop.max_iters >= self.needed_steps:
@@ -146,7 +146,7 @@ class GateWarmupHook(Hook):
             print_log(f'The gate opens after {steps_done} steps.', 'current')
 
 
-def _count(number: int, thing: str) -> str:
+def _plural(number: int, thing: str) -> str:
     return f'{number} {thing}{"s" * (number != 1)}'
 
 

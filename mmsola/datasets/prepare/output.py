@@ -1,4 +1,4 @@
-"""Files of a prepared data set: whole or not there, and never in place of somebody else's."""
+"""Files of a prepared data set: whole or not there; files of others are never replaced."""
 
 from __future__ import annotations
 
