@@ -15,7 +15,7 @@ from mmsola.datasets.snippet_times import SnippetTimeline
 
 
 def digests(root):
-    """Hash of each file's content, by its place."""
+    """Hash of each file's content, by its path."""
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob('*'))

@@ -352,7 +352,7 @@ def test_no_segment_lies_outside_a_video_that_is_shorter_than_its_window(root):
 
 
 def test_what_starts_after_the_video_suppresses_nothing_and_takes_no_place():
-    """Before soft-NMS: the best place of top_k belongs to what can be right."""
+    """Before soft-NMS: the best of top_k belongs to what can be right."""
     found = np.array([[0.05, 0.2, 0.1], [0.1, 0.9, 0.5], [0.5, 0.9, 0.9], [0.6, 0.9, 0.8]])
     info = dict(duration_second=10.0, duration_frame=1, last_start=0.3, last_end=0.4)
     options = (0.4, 0.5, 0.9, 2, 1)

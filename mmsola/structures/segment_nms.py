@@ -163,7 +163,7 @@ class _SoftGroup:
 
     Args:
         rows: ``(N,)``, which candidates these are.
-        columns: ``(4, N)`` of start, end, length, score; changed in place.
+        columns: ``(4, N)`` of start, end, length, score; overwritten.
         sigma: See :class:`SegmentNMS`.
         min_score: See :class:`SegmentNMS`.
     """
@@ -237,7 +237,7 @@ class _HardGroup:
 
 
 def _overlap(columns: np.ndarray, picked: np.ndarray) -> np.ndarray:
-    """TIoU ``(N,)`` of a segment ``(4,)`` with others ``(4, N)``; in place, for speed."""
+    """TIoU ``(N,)`` of a segment ``(4,)`` with others ``(4, N)``."""
     start, end, length = picked[:3]
     shared = np.minimum(columns[1], end)
     shared -= np.maximum(columns[0], start)

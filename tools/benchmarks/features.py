@@ -76,7 +76,7 @@ def export(repeats: int, tiny: bool) -> list[Row]:
         store = FeatureStore(Path(folder, 'in'))
         store.check()
         inputs = [torch.from_numpy(store.read(name)).T[None].to(DEVICE) for name in store.names()]
-        places = iter(range(10**6))
+        numbers = iter(range(10**6))
 
         @torch.inference_mode()
         def bare() -> None:
@@ -84,7 +84,7 @@ def export(repeats: int, tiny: bool) -> list[Row]:
                 neck(each)
 
         def exported() -> None:
-            out = Path(folder, f'out{next(places)}')
+            out = Path(folder, f'out{next(numbers)}')
             export_features(neck, [store], out, device=DEVICE)
 
         row = Row(
