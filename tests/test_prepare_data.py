@@ -16,6 +16,7 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 
 import mmsola.datasets  # noqa: F401 - registers
+from mmsola import console
 from mmsola.datasets import known_sets
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.features.feature_errors import FeatureError
@@ -430,3 +431,11 @@ def test_without_a_clone_the_packaged_page_is_named(tmp_path, monkeypatch):
     page.parent.mkdir(parents=True)
     page.write_text('')
     assert known_sets.page_path('hacs') == str(page)
+
+
+def test_missing_generated_data_is_made_by_a_command():
+    for folder, command in known_sets._COMMAND_OF_FOLDER.items():
+        name = command.split()[1]
+        assert name in console.COMMANDS and f'make it with: {command}. See' in known_sets.see_page(
+            f'data/{folder}/annotations.json'
+        )

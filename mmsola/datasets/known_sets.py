@@ -20,6 +20,13 @@ PAGE_OF_FOLDER = {
 }
 
 
+# what makes those that are generated
+_COMMAND_OF_FOLDER = {
+    'demo': 'mmsola demo-data data/demo',
+    'video_world': 'mmsola video-world data/video_world',
+}
+
+
 def see_page(path: str | os.PathLike[str]) -> str:
     """``'. See tools/data/<set>/README.md'`` for what is missing below ``data/`` of a known set.
 
@@ -32,7 +39,9 @@ def see_page(path: str | os.PathLike[str]) -> str:
     parts = Path(path).parts
     for parent, folder in zip(parts, parts[1:]):
         if parent == 'data' and folder in PAGE_OF_FOLDER:
-            return f'. See {page_path(PAGE_OF_FOLDER[folder])}'
+            made_by = _COMMAND_OF_FOLDER.get(folder)
+            make = f', or make it with: {made_by}' if made_by else ''
+            return f'{make}. See {page_path(PAGE_OF_FOLDER[folder])}'
     return ''
 
 
