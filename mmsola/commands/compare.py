@@ -21,13 +21,16 @@ from mmengine.config import Config
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
+from mmsola.engine.run_versions import (
+    Versions,
+    version_columns,
+    versions_in_words,
+    versions_of,
+)
 from mmsola.engine.seed_runs import (
     SeedRun,
     check_seeds_and_jobs,
     train_all,
-    version_columns,
-    versions_in_words,
-    warn_of_several_versions,
 )
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.paired import paired_difference
@@ -92,7 +95,7 @@ def main() -> None:
     ]
     args.num_threads = {name: threads_of(cfg) for name, cfg in configs.items()}
     train(args, runs)
-    warn_of_several_versions(runs)
+    versions = versions_of(runs)
     if args.figures is None:
         measured = runs[0].figures()
         args.figures = [figure for figure in USUAL_FIGURES if figure in measured]
@@ -103,8 +106,10 @@ def main() -> None:
             )
     values = {name: collect(args, name, runs) for name in args.names}
     parameters = {name: count_parameters(cfg) for name, cfg in configs.items()}
-    table = '\n'.join([*figure_table(args, runs, values), '', *cost_table(args, runs, parameters)])
-    write(args, runs, values, table)
+    table = '\n'.join(
+        [*figure_table(args, versions, values), '', *cost_table(args, runs, parameters)]
+    )
+    write(args, runs, versions, values, table)
     print(f'{table}\n\nwritten: {args.work_dir}/compare.csv, summary.csv, table.md, compare.png')
 
 
@@ -151,6 +156,7 @@ def count_parameters(cfg: Config) -> tuple[int, int]:
 def write(
     args: argparse.Namespace,
     runs: list[SeedRun],
+    versions: Versions,
     values: dict[str, dict[str, list[float]]],
     table: str,
 ) -> None:
@@ -171,10 +177,12 @@ def write(
             ['figure', 'config', 'baseline', 'value', 'mean', 'std', 'low', 'high']
             + ['seeds', 'num_threads', 'mmsola', 'commit']
         )
+        seeds = ' '.join(map(str, args.seeds))
+        measured_with = [seeds, threads_in_words(args), *version_columns(versions)]
         for figure, name, d in differences(args, values):
             rows.writerow(
                 [figure, name, d.baseline, d.candidate, d.mean, d.std, d.low, d.high]
-                + [' '.join(map(str, args.seeds)), threads_in_words(args), *version_columns(runs)]
+                + measured_with
             )
     with replacing(args.work_dir / 'table.md') as partial:
         partial.write_text(f'{table}\n')
@@ -199,11 +207,11 @@ def threads_in_words(args: argparse.Namespace) -> str:
     return ' '.join(map(str, numbers if len(set(numbers)) > 1 else numbers[:1]))
 
 
-def figure_table(args: argparse.Namespace, runs: list[SeedRun], values: dict) -> list[str]:
+def figure_table(args: argparse.Namespace, versions: Versions, values: dict) -> list[str]:
     """Markdown: who measured what, and whether the difference is more than noise."""
     lines = [
         f'{len(args.seeds)} seeds: {" ".join(map(str, args.seeds))}; baseline {args.names[0]}; '
-        f'num_threads {threads_in_words(args)}; {versions_in_words(runs)}',
+        f'num_threads {threads_in_words(args)}; {versions_in_words(versions)}',
         '| figure | config | baseline | value | difference, mean ± std | its 95 % interval | |',
         '| --- | --- | --- | --- | --- | --- | --- |',
     ]

@@ -55,10 +55,6 @@ def main() -> None:
                 'auto_scale_lr=dict(base_batch_size=...) in the config.'
             )
         cfg.auto_scale_lr.enable = True
-    randomness = dict(cfg.get('randomness') or {'seed': None})
-    if args.diff_rank_seed:
-        randomness['diff_rank_seed'] = True
-    if args.deterministic:
-        randomness['deterministic'] = True
-    cfg.randomness = randomness
-    train(cfg, seed=args.seed, resume=True if args.resume == 'auto' else args.resume or False)
+    switched_on = {key: True for key in ('diff_rank_seed', 'deterministic') if getattr(args, key)}
+    cfg.randomness = {**(cfg.get('randomness') or {}), **switched_on}
+    train(cfg, seed=args.seed, resume=args.resume or False)

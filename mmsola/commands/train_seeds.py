@@ -14,13 +14,11 @@ from pathlib import Path
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
+from mmsola.engine.run_versions import version_columns, versions_in_words, versions_of
 from mmsola.engine.seed_runs import (
     SeedRun,
     check_seeds_and_jobs,
     train_all,
-    version_columns,
-    versions_in_words,
-    warn_of_several_versions,
 )
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.seeds import Gain, chosen_epoch, summarise, validations_of
@@ -59,7 +57,7 @@ def main() -> None:
     total = sum(run.max_epochs for run in runs)
     with Progress(total, f'Training {Path(args.config).stem}', 'epochs') as progress:
         train_all(runs, args.jobs, progress.update)
-    warn_of_several_versions(runs)
+    versions = versions_of(runs)
     for run in runs:
         validations = validations_of(run.folder)
         epoch = chosen_epoch(validations, key)
@@ -70,7 +68,7 @@ def main() -> None:
         )
 
     gains = summarise(rows)
-    measured_with = [' '.join(map(str, args.seeds)), threads_of(cfg), *version_columns(runs)]
+    measured_with = [' '.join(map(str, args.seeds)), threads_of(cfg), *version_columns(versions)]
     with replacing(work_dir / 'seeds.csv') as partial, partial.open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -80,7 +78,7 @@ def main() -> None:
     table = '\n'.join(
         [
             f'{args.config}, seeds {args.seeds}, at the epoch chosen by {key}; '
-            f'num_threads {threads_of(cfg)}; {versions_in_words(runs)}:',
+            f'num_threads {threads_of(cfg)}; {versions_in_words(versions)}:',
             *gain_table(gains, len(rows)),
         ]
     )

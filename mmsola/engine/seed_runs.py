@@ -295,34 +295,6 @@ def check_seeds_and_jobs(parser: argparse.ArgumentParser, seeds: Sequence[int], 
         parser.error('--jobs is at least 1')
 
 
-def versions_of(runs: Sequence[SeedRun]) -> list[tuple[str | None, str | None]]:
-    """Version of mmsola and commit of all runs, each pair once."""
-    return list(dict.fromkeys(run.made_with() for run in runs))
-
-
-def version_columns(runs: Sequence[SeedRun]) -> list[str]:
-    """Versions and commits for a row of a table about all runs; several are separated by spaces."""
-    return [' '.join(value or 'unknown' for value in column) for column in zip(*versions_of(runs))]
-
-
-def versions_in_words(runs: Sequence[SeedRun]) -> str:
-    """As a table prints them: ``mmsola 0.2.0, commit abcdef1; mmsola 0.1.0``."""
-    return '; '.join(
-        f'mmsola {version or "of unknown version"}' + (f', commit {made_at}' if made_at else '')
-        for version, made_at in versions_of(runs)
-    )
-
-
-def warn_of_several_versions(runs: Sequence[SeedRun]) -> None:
-    """Finished runs are kept when mmsola changes, so one table may be about several versions."""
-    if len(versions_of(runs)) > 1:
-        print(
-            f'runs were made by several versions: {versions_in_words(runs)}. To train one again, '
-            'remove its folder.',
-            file=sys.stderr,
-        )
-
-
 def _with_seed(value: object, seed: int) -> object:
     if isinstance(value, str):
         return value.replace('{seed}', str(seed))

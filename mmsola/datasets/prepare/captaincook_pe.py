@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mmsola.datasets.annotations import AnnotationError
 from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.datasets.prepare.output import refuse_other, write_halves, write_json
+from mmsola.datasets.prepare.output import write_feature_set
 from mmsola.datasets.tables.csv_rows import read_rows, row_error
 from mmsola.files.json_file import is_number, is_positive, read_json_object
 
@@ -66,9 +66,7 @@ def prepare_captaincook_pe(source: Path, annotations: Path, out: Path) -> Record
         'version': 'CaptainCook4D, steps, Perception Encoder ViT-B/16, one snippet a second',
         'database': recordings.database,
     }
-    refuse_other(out / 'annotations.json', content)
-    write_halves(store, list(recordings.database), out / 'features')
-    write_json(out / 'annotations.json', content)
+    write_feature_set(store, content, out)
     return recordings
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.datasets.prepare.output import refuse_other, write_halves, write_json
+from mmsola.datasets.prepare.output import write_feature_set
 from mmsola.datasets.tables.csv_rows import read_rows, row_error
 
 # Videos of one person are on one side. Those of persons that are not listed are left out.
@@ -69,9 +69,7 @@ def prepare_charades_clip(source: Path, annotation_csv: Path, out: Path) -> Char
         'version': 'Charades, test split, CLIP ViT-B/32, one snippet a second',
         'database': videos.database,
     }
-    refuse_other(out / 'annotations.json', content)
-    write_halves(store, list(videos.database), out / 'features')
-    write_json(out / 'annotations.json', content)
+    write_feature_set(store, content, out)
     return videos
 
 

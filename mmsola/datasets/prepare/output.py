@@ -55,6 +55,24 @@ def refuse_other(path: Path, content: Any) -> None:
         raise _in_the_way(path)
 
 
+def write_feature_set(store: FeatureStore, content: dict[str, Any], out: Path) -> None:
+    """Write ``annotations.json`` and the features of its videos, the annotations last.
+
+    Args:
+        store: Has the features of every video of ``content['database']``.
+        content: The annotation file.
+        out: Folder to write.
+
+    Raises:
+        FeatureError: A file is damaged, pickled or not finite; nothing is written then.
+        OutputError: Another file has a name that is needed.
+    """
+    annotations = out / 'annotations.json'
+    refuse_other(annotations, content)
+    write_halves(store, list(content['database']), out / 'features')
+    write_json(annotations, content)
+
+
 def write_halves(store: FeatureStore, names: Sequence[str], folder: Path) -> None:
     """Write the features ``(T, C)`` of each video as float16 to ``<folder>/<name>.npy``.
 
