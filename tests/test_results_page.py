@@ -72,8 +72,12 @@ def test_the_page_names_version_seeds_and_whatever_else_is_above_a_table(tmp_pat
     args = SimpleNamespace(seeds=[3, 14], names=['BMN', 'SoLa'], figures=['loc/AUC'])
     args.num_threads = {'BMN': 2, 'SoLa': 2}
     values = {name: {'loc/AUC': [40.0, 42.0]} for name in args.names}
-    runs = [SimpleNamespace(made_with=lambda: ('0.0.1', 'abcdef1'))]
-    lines = ['some log', '', 'num_threads 2', *compare.figure_table(args, runs, values)]
+    lines = [
+        'some log',
+        '',
+        'num_threads 2',
+        *compare.figure_table(args, [('0.0.1', 'abcdef1')], values),
+    ]
     (tmp_path / 'tables.md').write_text('\n'.join(lines))
     monkeypatch.setattr(
         sys,
