@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config, config
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 from warm_processes import unformatted
 
 from mmsola.datasets.generated.demo_data import make_demo_data
@@ -47,6 +48,13 @@ def mmaction_scope():
     """Resolve names as in a config of MMAction2; what a Runner of another test set is undone."""
     with DefaultScope.overwrite_default_scope('mmaction'):
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_logged_before():
+    """A Runner takes over what another of its name logged in the same second, a best score too."""
+    MessageHub._instance_dict.clear()
+    Visualizer._instance_dict.clear()
 
 
 def pytest_collection_finish():

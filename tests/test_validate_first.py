@@ -1,18 +1,22 @@
 """Validation before the first step, and the one that a kill may have cost."""
 
 import copy
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.runner import Runner
 
+RUNS = itertools.count()
+
 
 def train(cfg, **options):
     """Two steps an epoch; the probe is left out, the hook is what counts."""
     cfg = copy.deepcopy(cfg)
     cfg.merge_from_dict(options)
-    cfg.experiment_name = f'{Path(cfg.work_dir).name}_{len(list(Path(cfg.work_dir).glob("*")))}'
+    # of one name and one second, MMEngine would give this run the best score of another
+    cfg.experiment_name = f'validate_first_{next(RUNS)}'
     cfg.custom_hooks = [dict(type='ValidateFirstHook')]
     cfg.val_evaluator = cfg.test_evaluator = [dict(type='SelfSimilarity')]
     cfg.default_hooks.checkpoint.update(save_best='tsm/self_similarity', rule='less')
@@ -31,7 +35,6 @@ def test_a_run_validates_before_its_first_step_and_after_each_epoch(tiny_config)
 
 
 def test_a_resumed_run_makes_up_for_the_validation_that_a_kill_cost(tiny_config):
-    # every difference of features falls: the last validation is the best one
     tiny_config.optim_wrapper.optimizer.lr = 0.05
     train(tiny_config)
     work_dir = Path(tiny_config.work_dir)
