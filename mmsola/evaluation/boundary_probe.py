@@ -45,8 +45,10 @@ class BoundaryProbe(Probe[BoundedVideo]):
     standardised and reduced to ``num_components`` principal components of the fitted videos (of at
     most 5000 snippets, evenly; labels play no part), so neither offset nor scale of a channel
     matters. A snippet's row is, for each reach k, ``|mean of the k snippets after - mean of the k
-    before|`` of each component, and the length of that difference. A converged, class-balanced
-    logistic regression reads the standardised rows.
+    before|`` of each component, and the length of that difference. Near the edges of a video fewer
+    snippets are averaged; the difference is scaled so that noise has the same size everywhere. The
+    first and the last snippet have no row. A converged, class-balanced logistic regression reads
+    the standardised rows.
 
     - ``auc``: area under the ROC curve over all scored snippets; noise has 0.5.
     - ``ap``: their average precision; noise has the share of snippets near a boundary.
@@ -117,6 +119,8 @@ class BoundaryProbe(Probe[BoundedVideo]):
     def _keep(
         self, sample: dict, features: dict[str, Tensor], centres_sec: np.ndarray, kept: np.ndarray
     ) -> BoundedVideo:
+        # the first and the last snippet lack a side
+        kept = kept[(kept > 0) & (kept < len(centres_sec) - 1)]
         boundaries_sec = boundaries_inside(centres_sec, sample['annotations'])
         near = near_boundary(centres_sec, boundaries_sec, self.radius_sec)[kept]
         return BoundedVideo(
@@ -130,7 +134,7 @@ class BoundaryProbe(Probe[BoundedVideo]):
         )
 
     def _probed(self, videos: Videos) -> Videos:
-        probed = [video for video in videos if video.num_boundaries]
+        probed = [video for video in videos if video.num_boundaries and len(video.kept)]
         if not probed:
             raise ValueError(
                 f'BoundaryProbe: none of {len(videos)} videos has a start or end between its first '
@@ -223,8 +227,9 @@ def standardised_components(x: np.ndarray, num_components: int) -> tuple[np.ndar
 def differences(x: np.ndarray, reaches: Sequence[int]) -> np.ndarray:
     """``|mean of k after - mean of k before|`` of ``(T, D)`` for each reach k, and its length.
 
-    At the edges the mean is that of the snippets there are. The first and the last snippet lack a
-    side and have 0.
+    At the edges the mean is that of the snippets there are, and the difference is scaled to the
+    spread it would have with all of them, if they were noise. The first and the last snippet lack
+    a side and have 0.
 
     Returns:
         ``(T, len(reaches) * (D + 1))``.
@@ -234,9 +239,11 @@ def differences(x: np.ndarray, reaches: Sequence[int]) -> np.ndarray:
     columns = []
     for reach in reaches:
         first, past = np.maximum(index - reach, 0), np.minimum(index + reach + 1, len(x))
-        before = (total[index] - total[first]) / np.maximum(index - first, 1)[:, None]
-        after = (total[past] - total[index + 1]) / np.maximum(past - index - 1, 1)[:, None]
-        change = np.abs(after - before)
+        num_before, num_after = np.maximum([index - first, past - index - 1], 1)[..., None]
+        before = (total[index] - total[first]) / num_before
+        after = (total[past] - total[index + 1]) / num_after
+        spread = np.sqrt((1 / num_before + 1 / num_after) / (2 / reach))
+        change = np.abs(after - before) / spread
         change[[0, -1]] = 0
         columns += [change, np.linalg.norm(change, axis=1, keepdims=True)]
     return np.concatenate(columns, axis=1)

@@ -31,8 +31,8 @@ class ChangeContrast(BaseMetric):
     ``(explained - explained of surrogates) / (1 - explained of surrogates)``:
 
     - 1: segments explain everything that smoothness does not, as in a series of constant pieces;
-    - 0: nothing; so it is of noise, of smoothed noise and of a random walk, on average;
-    - below 0: changes are more gradual than of such series.
+    - 0: nothing more; noise, smoothed noise and a random walk have 0 on average;
+    - below 0: changes are more gradual than those of the surrogates, as after much smoothing.
 
     An offset of all snippets and a common factor of all channels do not change it. Averaging over
     time does not raise it by itself; it may where it removes noise, so ``contrast_smoothed`` (a
@@ -70,10 +70,10 @@ class ChangeContrast(BaseMetric):
 
     def __init__(
         self,
-        segment_snippets: float = 10,
+        segment_snippets: float = 5,
         segment_sec: float | None = None,
         num_surrogates: int = 8,
-        piece_snippets: int = 128,
+        piece_snippets: int = 64,
         smoothing_snippets: int = 5,
         seed: int = 0,
         collect_device: str = 'cpu',
