@@ -52,7 +52,7 @@ class SnippetNeckMixin(BaseModel):
 
     Raises:
         ValueError: The neck's channels are not those the localizer takes; or (at the first
-            forward) the features'.
+            forward) the features'. Or its boundaries alone shall read a neck, and there is none.
         TypeError: The localizer has no argument or attribute of the name ``feat_dim_key``.
     """
 
@@ -79,6 +79,7 @@ class SnippetNeckMixin(BaseModel):
         self._features_fix = f'set {self.feat_dim_key} to the channels of the features'
         # no attribute of a module's kind without a neck: the state dict stays the stock one's
         self.neck = None if neck is None else self._build_neck(neck)
+        self._check_feeds()
 
     @property
     def with_neck(self) -> bool:
@@ -151,6 +152,27 @@ class SnippetNeckMixin(BaseModel):
             'the length of its input (temporal_dim_key = None if any length will do).'
         )
 
+    @property
+    def _keeps_plain(self) -> bool:
+        """Whether the localizer reads the plain features beside the neck's."""
+        return getattr(self, 'neck_feeds', 'all') == 'boundaries'
+
+    def _check_feeds(self) -> None:
+        if not self._keeps_plain:
+            return
+        name = type(self).__name__
+        if self.neck is None:
+            raise ValueError(
+                f"{name}: neck_feeds='boundaries' without a neck; set neck=dict(...), or "
+                "neck_feeds='all'."
+            )
+        if channels_in(self.neck) != channels_out(self.neck):
+            raise ValueError(
+                f'{name}: the neck takes {channels_in(self.neck)} channels and puts out '
+                f"{channels_out(self.neck)}; with neck_feeds='boundaries' both pass the same "
+                "embedding. Take a neck that keeps their number, or set neck_feeds='all'."
+            )
+
     def _build_neck(self, cfg: dict) -> nn.Module:
         ratio = output_ratio(cfg)
         self._features_fix = (
@@ -198,7 +220,10 @@ class SnippetNeckMixin(BaseModel):
         if self.channels_last:
             sequences = [sequence.transpose(0, 1) for sequence in sequences]  # (C, T_i)
         if self.neck is not None:
-            sequences = _apply_neck(self.neck, sequences)
+            of_neck = _apply_neck(self.neck, sequences)
+            if self._keeps_plain:  # (2, C, T_i)
+                of_neck = [torch.stack(pair) for pair in zip(sequences, of_neck)]
+            sequences = of_neck
         if not fitting:
             assert self._temporal_dim is not None
             self._log_resizing(lengths)
