@@ -155,6 +155,83 @@ def test_a_training_video_that_cannot_be_learned_from_is_named(length, sample, m
         build('ActionFormer')(sequences(length), [sample], mode='loss')
 
 
+# --- a neck for the boundaries alone --------------------------------------------------------------
+
+
+def opened(name, neck_feeds):
+    """With an open SoLa, and the weights of the plain one elsewhere."""
+    neck = dict(type='SoLa', hidden_channels=4, frozen=False)
+    model = build(name, neck=neck, neck_feeds=neck_feeds).eval()
+    torch.manual_seed(4)
+    for parameter in model.neck.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.5)
+    model.neck.alpha.data.fill_(0.6)
+    return model
+
+
+def raw_and_losses(model):
+    videos = sequences(20, 27)
+    truth = [sample_of([[2.0, 9.0], [5.0, 18.0]], [0, 1]), sample_of([[11.0, 25.0]], [1])]
+    return model(videos, mode='tensor'), model(videos, truth, mode='loss')
+
+
+@ALL
+@torch.no_grad()
+def test_classes_see_the_plain_features_and_offsets_those_of_the_neck(name):
+    plain, of_neck, both = (
+        model(sequences(20, 27), mode='tensor')
+        for model in (build(name).eval(), opened(name, 'all'), opened(name, 'boundaries'))
+    )
+    assert_close(both.logits, plain.logits)
+    assert_close(both.offsets, of_neck.offsets)
+    for one, other in zip(plain, of_neck):
+        assert not torch.allclose(one, other)
+
+
+@ALL
+@torch.no_grad()
+def test_boundaries_from_a_neck_that_changes_nothing_are_the_plain_ones(name):
+    neck = dict(type='SoLa', hidden_channels=4, frozen=False)
+    plain, model = build(name).eval(), build(name, neck=neck, neck_feeds='boundaries').eval()
+    assert_close(raw_and_losses(model), raw_and_losses(plain))
+    (one,), (other,) = (each(sequences(45), mode='predict') for each in (model, plain))
+    for found, expected in zip(one['proposal_list'], other['proposal_list']):
+        assert found['label'] == expected['label']
+        assert found['score'] == pytest.approx(expected['score'], 1e-4)
+        assert found['segment'] == pytest.approx(expected['segment'], 1e-4, 1e-4)
+    assert {k for k in model.state_dict() if 'neck' not in k} == plain.state_dict().keys()
+
+
+@ALL
+def test_a_neck_for_the_boundaries_learns_nothing_of_the_classes(name):
+    model = opened(name, 'boundaries')
+    logits, offsets = model(sequences(20), mode='tensor')
+    of_offsets, of_logits = (
+        torch.autograd.grad(x.sum(), model.neck.alpha, retain_graph=True)[0]
+        for x in (offsets, logits)
+    )
+    assert of_logits == 0 and of_offsets.abs() > 0
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(neck_feeds='boundaries'), "neck_feeds='boundaries' without a neck"),
+        (dict(neck_feeds='classes'), "neck_feeds is 'classes'; expected 'all' or 'boundaries'"),
+        (
+            dict(
+                neck_feeds='boundaries',
+                neck=dict(type='PlainBeside', neck=dict(type='TemporalSmoothing')),
+            ),
+            'takes 6 channels and puts out 12',
+        ),
+    ],
+)
+def test_boundaries_without_a_neck_that_fits_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build('ActionFormer', **changes)
+
+
 # --- what points learn ----------------------------------------------------------------------------
 
 

@@ -18,9 +18,10 @@ import h5py
 import numpy as np
 import torch
 from mmaction.datasets import ActivityNetDataset
-from mmaction.registry import DATASETS, MODELS
+from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import print_log
+from torch import nn
 
 from mmsola.apis.manifest import PROVENANCE, check_names, differences, read_manifest, write_manifest
 from mmsola.atomic import raise_disk_faults_as, remove_partials, replacing
@@ -32,7 +33,8 @@ from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
 from mmsola.files.folder_lock import only_writer
 from mmsola.messages.first_few import first_few
 from mmsola.messages.progress import progress
-from mmsola.models.necks import SoLa
+from mmsola.models.necks.nested_necks import build_neck, channels_in, channels_out, is_sola
+from mmsola.models.necks.sola_checkpoint import architecture_of, read_sola_weights
 from mmsola.version import provenance
 
 FORMATS = ('npy', 'csv', 'hdf5')
@@ -46,14 +48,17 @@ class ExportError(ValueError):
     """What was asked for cannot be exported, or would mix with an export made otherwise."""
 
 
-def build_sola(cfg: Config, checkpoint: str | Path, prefix: str | None = None) -> SoLa:
+def build_sola(cfg: Config, checkpoint: str | Path, prefix: str | None = None) -> nn.Module:
     """The config's ``model.neck`` with the weights of a checkpoint, frozen, strictly loaded.
+
+    A neck that holds a SoLa is built whole: ``PlainBeside`` puts out the plain features as well.
 
     Raises:
         CheckpointError, ValueError: The checkpoint holds no SoLa module, or one of other widths.
     """
     init_cfg = {'type': 'Pretrained', 'checkpoint': str(checkpoint), 'prefix': prefix}
-    neck = MODELS.build({**cfg.model.neck, 'frozen': True, 'init_cfg': init_cfg})
+    in_channels = architecture_of(read_sola_weights(checkpoint, prefix))['in_channels']
+    neck = build_neck(_with_sola_of(init_cfg, cfg.model.neck), in_channels)
     neck.init_weights()
     return neck
 
@@ -91,7 +96,7 @@ def feature_stores(cfg: Config) -> list[FeatureStore]:
 
 
 def export_features(
-    neck: SoLa,
+    neck: nn.Module,
     stores: list[FeatureStore],
     out: str | Path,
     format: str = 'npy',
@@ -159,8 +164,7 @@ def export_features(
     ):
         output.begin(content, list(owner), overwrite, is_only)
         found = {
-            name: output.found(name, source.store.shape(source.name))
-            for name, source in owner.items()
+            name: output.found(name, _shape_out(neck, source)) for name, source in owner.items()
         }
         damaged = [repr(name) for name in owner if found[name] == 'damaged']
         if damaged:
@@ -186,8 +190,14 @@ class _Source(NamedTuple):
         return self.store.read(self.name)
 
 
+def _shape_out(neck: nn.Module, source: _Source) -> tuple[int, int]:
+    num_snippets, num_channels = source.store.shape(source.name)
+    same = channels_out(neck) == channels_in(neck)  # other features than the neck's are told later
+    return num_snippets, num_channels if same else channels_out(neck) or num_channels
+
+
 def _compute(
-    neck: SoLa,
+    neck: nn.Module,
     videos: dict[str, _Source],
     output: _Output,
     dtype: str,
@@ -430,3 +440,14 @@ def _datasets(config: object) -> Iterator[dict]:
     if isinstance(config, (list, tuple)):
         for item in config:
             yield from _datasets(item)
+
+
+def _with_sola_of(init_cfg: dict, cfg: Any) -> Any:
+    """A neck's config whose SoLa, itself or inside of it, is frozen and loaded so."""
+    if isinstance(cfg, (list, tuple)):
+        return [_with_sola_of(init_cfg, part) for part in cfg]
+    if not isinstance(cfg, dict):
+        return cfg
+    if 'type' in cfg and is_sola(cfg):
+        return {**cfg, 'frozen': True, 'init_cfg': init_cfg}
+    return {key: _with_sola_of(init_cfg, value) for key, value in cfg.items()}

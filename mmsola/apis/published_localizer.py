@@ -50,7 +50,9 @@ def convert_published(
         ValueError: The model is no one-stage localizer, or has not as many classes as names.
     """
     path = Path(checkpoint)
-    model = MODELS.build({key: value for key, value in cfg.model.items() if key != 'neck'})
+    model = MODELS.build(
+        {key: value for key, value in cfg.model.items() if key not in ('neck', 'neck_feeds')}
+    )
     if not isinstance(model, OneStageLocalizer):
         raise ValueError(
             f'the config has a {type(model).__name__}\n  expected: ActionFormer, TemporalMaxer or '

@@ -35,6 +35,7 @@ from mmsola.engine.seed_runs import (
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.paired import paired_difference
 from mmsola.messages.progress import Progress
+from mmsola.models.necks.nested_necks import solas_in
 from mmsola.visualization.differences import draw_differences
 
 USUAL_FIGURES = (
@@ -147,9 +148,9 @@ def count_parameters(cfg: Config) -> tuple[int, int]:
     wanted = dict(cfg.model)
     frozen = 0
     model = MODELS.build(wanted)
-    neck = getattr(model, 'neck', None)
-    if neck is not None and getattr(neck, 'frozen', False):
-        frozen = sum(value.numel() for value in neck.state_dict().values())
+    for sola in solas_in(getattr(model, 'neck', None)).values():
+        if sola.frozen:
+            frozen += sum(value.numel() for value in sola.state_dict().values())
     return sum(p.numel() for p in model.parameters() if p.requires_grad), frozen
 
 

@@ -28,6 +28,7 @@ from mmsola.device import usable_device
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.threads import compute_with_chosen_threads
 from mmsola.models.checkpoint_file import check_is_there
+from mmsola.models.necks.nested_necks import channels_out
 
 
 def parse_args() -> argparse.Namespace:
@@ -70,6 +71,8 @@ def main() -> None:
     compute_with_chosen_threads(args.cfg_options)
     checkpoint = check_is_there(args.checkpoint)
     neck = build_sola(cfg, checkpoint, args.prefix).to(device)
+    num_channels = channels_out(neck)
+    assert num_channels is not None  # a SoLa is in it
     if args.features is None:
         stores = feature_stores(cfg)
     else:
@@ -86,7 +89,7 @@ def main() -> None:
     timeline = SnippetTimeline(**(cfg.train_dataloader.dataset.get('timeline') or {}))
     if is_gtad:
         names = [name for store in stores for name in store.names()]
-        check_gtad(names, neck.in_channels, timeline)
+        check_gtad(names, num_channels, timeline)
     out = Path(args.out, 'npy') if is_gtad else Path(args.out)
     counts = export_features(
         neck,
@@ -101,7 +104,5 @@ def main() -> None:
     )
     print(f'{out}: {counts["written"]} videos written, {counts["kept"]} were there already.')
     if is_gtad:
-        for path in write_gtad(
-            FeatureStore(out, num_channels=neck.in_channels), args.out, timeline
-        ):
+        for path in write_gtad(FeatureStore(out, num_channels=num_channels), args.out, timeline):
             print(f'{path} written.')

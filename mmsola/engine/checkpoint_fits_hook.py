@@ -10,7 +10,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.unwrap import unwrapped_model
-from mmsola.models.necks import SoLa
+from mmsola.models.necks.nested_necks import solas_in
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
 
 
@@ -29,18 +29,20 @@ class CheckpointFitsHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look at what was loaded; the optimizer's state follows later."""
         is_training = isinstance(runner._train_loop, BaseLoop)
-        neck = getattr(unwrapped_model(runner), 'neck', None)
+        wanted = list(solas_in(getattr(unwrapped_model(runner), 'neck', None)))
         weights = checkpoint.get('state_dict', checkpoint)
         source = runner._load_from or 'the checkpoint'
         held = sola_prefixes({key.removeprefix('module.'): None for key in weights})
-        if isinstance(neck, SoLa) and held and 'neck.' not in held:
+        missing = [prefix for prefix in wanted if prefix not in held]
+        if held and missing:
             raise RunConfigError(
                 f'{source}: holds a SoLa under the prefix {held[0]!r}\n'
-                "  expected: one under 'neck.', or none\n"
-                "  fix: name it in model.neck.init_cfg=dict(type='Pretrained', checkpoint=..., "
+                f'  expected: one under {missing[0]!r}, or none\n'
+                f'  fix: name it in model.{missing[0]}'
+                "init_cfg=dict(type='Pretrained', checkpoint=..., "
                 f'prefix={held[0]!r}) instead'
             )
-        if isinstance(neck, SoLa) and not held and not is_training:
+        if wanted and not held and not is_training:
             raise RunConfigError(
                 f'{source}: holds no SoLa, and the config has one, which the head of '
                 'this checkpoint never saw\n  expected: the checkpoint of a localizer that was '

@@ -28,13 +28,13 @@ from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.threads import compute_with_threads, threads_line, threads_of
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
-from mmsola.models import SoLa
 from mmsola.models.checkpoint_file import (
     MissingCheckpoint,
     check_is_there,
     named_checkpoint,
     read_state_dict,
 )
+from mmsola.models.necks.nested_necks import solas_in
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
 
 #: What every run has.
@@ -168,20 +168,20 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
             'from mmsola.SnippetNeckMixin and name that one in the config.'
         )
     load_from = cfg.get('load_from')
-    will_load = wanted.get('init_cfg') or load_from
-    if isinstance(neck, SoLa) and neck.frozen and not will_load:
-        raise RunConfigError(
-            'model.neck: a frozen SoLa into which nothing is loaded changes nothing. Set '
-            "init_cfg=dict(type='Pretrained', checkpoint=...) to a checkpoint of SoLa "
-            'pretraining, or frozen=False to train it along.'
-        )
-    init_cfg = wanted.get('init_cfg') or {}
-    if isinstance(neck, SoLa) and init_cfg.get('type') == 'Pretrained':
-        try:
-            check_is_there(init_cfg['checkpoint'])
-        except MissingCheckpoint:
-            if not load_from or not _holds_sola(load_from):
-                raise
+    for prefix, sola in solas_in(neck).items():
+        init_cfg = sola.init_cfg or {}
+        if sola.frozen and not init_cfg and not load_from:
+            raise RunConfigError(
+                f'model.{prefix[:-1]}: a frozen SoLa into which nothing is loaded changes nothing. '
+                "Set init_cfg=dict(type='Pretrained', checkpoint=...) to a checkpoint of SoLa "
+                'pretraining, or frozen=False to train it along.'
+            )
+        if init_cfg.get('type') == 'Pretrained':
+            try:
+                check_is_there(init_cfg['checkpoint'])
+            except MissingCheckpoint:
+                if not load_from or not _holds_sola(load_from):
+                    raise
 
 
 def _holds_sola(checkpoint: str) -> bool:

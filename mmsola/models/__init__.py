@@ -13,14 +13,16 @@ from mmsola.models.localizers import (
     TriDet,
 )
 from mmsola.models.losses import SimilarityMatchingLoss
-from mmsola.models.necks import SoLa, TemporalSmoothing
+from mmsola.models.necks import NeckSequence, PlainBeside, SoLa, TemporalSmoothing
 from mmsola.models.pretrainers import SoLaPretrainer
 
 __all__ = [
     'ActionFormer',
     'BMN',
     'EndToEndLocalizer',
+    'NeckSequence',
     'PEM',
+    'PlainBeside',
     'SimilarityMatchingHead',
     'SimilarityMatchingLoss',
     'SnippetDataPreprocessor',

@@ -145,13 +145,22 @@ class PointHead(BaseModule):
             if torch.isclose(bias[index], bias.new_tensor(_logit(self.prior))):
                 bias[index] = _logit(_NEVER)
 
-    def forward(self, features: list[Tensor], masks: list[Tensor]) -> PointPredictions:
-        """Predictions of levels ``(B, C, T_l)`` with masks ``(B, 1, T_l)``."""
+    def forward(
+        self,
+        features: list[Tensor],
+        masks: list[Tensor],
+        boundary_features: list[Tensor] | None = None,
+    ) -> PointPredictions:
+        """Predictions of levels ``(B, C, T_l)`` with masks ``(B, 1, T_l)``.
+
+        Offsets are read from ``boundary_features`` where these are given.
+        """
         features = [x.contiguous() for x in features]  # once, for both towers
+        of_boundaries = features if boundary_features is None else boundary_features
         logits = [self.classification(x, mask) for x, mask in zip(features, masks)]
         offsets = [
             (scale * self.regression(x, mask)).relu()
-            for scale, x, mask in zip(self.level_scales, features, masks)
+            for scale, x, mask in zip(self.level_scales, of_boundaries, masks)
         ]
         return PointPredictions(torch.cat(logits, dim=1), torch.cat(offsets, dim=1))
 
@@ -166,6 +175,7 @@ class PointHead(BaseModule):
         masks: list[Tensor],
         segments: Sequence[Tensor],
         labels: Sequence[Tensor],
+        **boundary_features: list[Tensor],
     ) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -174,8 +184,9 @@ class PointHead(BaseModule):
             masks: ``(B, 1, T_l)``.
             segments: ``(N_i, 2)`` of each video, in grid units.
             labels: ``(N_i,)``, indices of classes.
+            boundary_features: As :meth:`forward` takes them.
         """
-        predictions = self(features, masks)
+        predictions = self(features, masks, **boundary_features)
         # half precision would lose the losses' small differences
         predictions = PointPredictions(
             *(x.to(torch.promote_types(x.dtype, torch.float32)) for x in predictions)

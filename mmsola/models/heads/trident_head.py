@@ -73,13 +73,19 @@ class TridentHead(PointHead):
             for _ in range(2)
         )
 
-    def forward(self, features: list[Tensor], masks: list[Tensor]) -> PointPredictions:
-        """Predictions of levels ``(B, C, T_l)`` with masks ``(B, 1, T_l)``."""
+    def forward(
+        self,
+        features: list[Tensor],
+        masks: list[Tensor],
+        boundary_features: list[Tensor] | None = None,
+    ) -> PointPredictions:
+        """As :meth:`PointHead.forward`; starts and ends are read where offsets are."""
         logits, offsets = [], []
-        for scale, x, mask in zip(self.level_scales, features, masks):
+        of_boundaries = features if boundary_features is None else boundary_features
+        for scale, x, at, mask in zip(self.level_scales, features, of_boundaries, masks):
             logits.append(self.classification(x, mask))
-            bins = (scale * self.regression(x, mask)).relu()
-            fixed = x.detach()
+            bins = (scale * self.regression(at, mask)).relu()
+            fixed = at.detach()
             offsets.append(self.decoded(bins, self.start(fixed, mask), self.end(fixed, mask)))
         return PointPredictions(torch.cat(logits, dim=1), torch.cat(offsets, dim=1))
 

@@ -6,7 +6,6 @@ import inspect
 from typing import Any, ClassVar
 
 import torch
-from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
@@ -14,7 +13,14 @@ from torch import Tensor, nn
 
 from mmsola.models.data_preprocessors.snippet_data_preprocessor import stack_sequences
 from mmsola.models.localizers.temporal_resize import WHOLE, is_fitting, resize_to_head
-from mmsola.models.necks import SoLa
+from mmsola.models.necks.nested_necks import (
+    apply_neck,
+    build_neck,
+    channels_in,
+    channels_out,
+    output_ratio,
+    solas_in,
+)
 
 
 class SnippetNeckMixin(BaseModel):
@@ -30,11 +36,12 @@ class SnippetNeckMixin(BaseModel):
     added even then: sequences whose length is not the head's are resized instead of refused, and
     segments come in seconds of the video where a sample has the part of it that the head saw.
 
-    A SoLa neck is frozen unless its config has ``frozen=False``.
+    A SoLa, as the neck or inside of it, is frozen unless its config has ``frozen=False``.
 
     Args:
-        neck: Config of a module ``(B, C, T) -> (B, C, T)``, usually ``type='SoLa'``. Everything
-            else goes to the localizer.
+        neck: Config of a module ``(B, C, T) -> (B, C, T)``, usually ``type='SoLa'``; one that puts
+            out other channels (``PlainBeside``) needs that ``feat_dim``. Everything else goes to
+            the localizer.
 
     Data samples may carry, in ``metainfo``:
         feature_span: Start and end of the sequence in units of what the head sees, ``(0, 1)`` where
@@ -45,7 +52,7 @@ class SnippetNeckMixin(BaseModel):
 
     Raises:
         ValueError: The neck's channels are not those the localizer takes; or (at the first
-            forward) the features'.
+            forward) the features'. Or its boundaries alone shall read a neck, and there is none.
         TypeError: The localizer has no argument or attribute of the name ``feat_dim_key``.
     """
 
@@ -69,8 +76,10 @@ class SnippetNeckMixin(BaseModel):
             self._bound_argument(length_key, args, kwargs) if length_key else None
         )
         self._has_logged_resizing = False
+        self._features_fix = f'set {self.feat_dim_key} to the channels of the features'
         # no attribute of a module's kind without a neck: the state dict stays the stock one's
         self.neck = None if neck is None else self._build_neck(neck)
+        self._check_feeds()
 
     @property
     def with_neck(self) -> bool:
@@ -143,23 +152,52 @@ class SnippetNeckMixin(BaseModel):
             'the length of its input (temporal_dim_key = None if any length will do).'
         )
 
+    @property
+    def _keeps_plain(self) -> bool:
+        """Whether the localizer reads the plain features beside the neck's."""
+        return getattr(self, 'neck_feeds', 'all') == 'boundaries'
+
+    def _check_feeds(self) -> None:
+        if not self._keeps_plain:
+            return
+        name = type(self).__name__
+        if self.neck is None:
+            raise ValueError(
+                f"{name}: neck_feeds='boundaries' without a neck; set neck=dict(...), or "
+                "neck_feeds='all'."
+            )
+        if channels_in(self.neck) != channels_out(self.neck):
+            raise ValueError(
+                f'{name}: the neck takes {channels_in(self.neck)} channels and puts out '
+                f"{channels_out(self.neck)}; with neck_feeds='boundaries' both pass the same "
+                "embedding. Take a neck that keeps their number, or set neck_feeds='all'."
+            )
+
     def _build_neck(self, cfg: dict) -> nn.Module:
-        cfg = dict(cfg)
-        kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-        if inspect.isclass(kind) and issubclass(kind, SoLa):
-            cfg.setdefault('in_channels', self._feat_dim)
-            cfg.setdefault('frozen', True)
-        neck = MODELS.build(cfg)
-        channels = getattr(neck, 'out_channels', getattr(neck, 'in_channels', self._feat_dim))
+        ratio = output_ratio(cfg)
+        self._features_fix = (
+            f'set {self.feat_dim_key} (and in_channels of the neck) to the channels of the features'
+            if ratio == 1
+            else f'set {self.feat_dim_key} to {ratio} times the channels of the features'
+        )
+        if ratio > 1 and self._feat_dim % ratio:
+            raise ValueError(
+                f'{type(self).__name__}: the neck puts out {ratio} times the channels of the '
+                f'features, but {self.feat_dim_key}={self._feat_dim}; {self._features_fix}.'
+            )
+        neck = build_neck(cfg, self._feat_dim // ratio)
+        channels = channels_out(neck) or self._feat_dim
         if channels != self._feat_dim:
+            fix = (
+                'set both to those of the features'
+                if ratio == 1
+                else f'set {self.feat_dim_key}={channels}'
+            )
             raise ValueError(
                 f'{type(self).__name__}: the neck puts out {channels} channels, but '
-                f'{self.feat_dim_key}={self._feat_dim}; set both to those of the features.'
+                f'{self.feat_dim_key}={self._feat_dim}; {fix}.'
             )
-        if isinstance(neck, SoLa):
-            neck.may_be_loaded_later = True
-        how = ', frozen' if getattr(neck, 'frozen', False) else ''
-        print_log(f'{type(self).__name__}: features pass {type(neck).__name__}{how}.', 'current')
+        print_log(f'{type(self).__name__}: features pass {_described(neck)}.', 'current')
         return neck
 
     def _fit(self, sequences: list[Tensor], samples: list[ActionDataSample]) -> list[Tensor]:
@@ -167,14 +205,13 @@ class SnippetNeckMixin(BaseModel):
         spans = [_span(sample) for sample in samples] or [WHOLE] * len(sequences)
         time, channel = (0, 1) if self.channels_last else (1, 0)
         for i, sequence in enumerate(sequences):
-            wanted = self._feat_dim if self.neck is None else _in_channels(self.neck)
+            wanted = self._feat_dim if self.neck is None else channels_in(self.neck)
             if sequence.ndim != 2 or (wanted is not None and sequence.shape[channel] != wanted):
                 name = _name(samples[i]) if samples else f'sequence {i}'
                 order = '(T, C)' if self.channels_last else '(C, T)'
                 raise ValueError(
                     f'{name}: expected features {order} with C={wanted}, found '
-                    f'{tuple(sequence.shape)}; set {self.feat_dim_key} (and in_channels of the '
-                    'neck) to the channels of the features.'
+                    f'{tuple(sequence.shape)}; {self._features_fix}.'
                 )
         lengths = [sequence.shape[time] for sequence in sequences]
         fitting = all(map(is_fitting, lengths, spans, [self._temporal_dim] * len(lengths)))
@@ -183,7 +220,10 @@ class SnippetNeckMixin(BaseModel):
         if self.channels_last:
             sequences = [sequence.transpose(0, 1) for sequence in sequences]  # (C, T_i)
         if self.neck is not None:
-            sequences = _apply_neck(self.neck, sequences)
+            of_neck = _apply_neck(self.neck, sequences)
+            if self._keeps_plain:  # (2, C, T_i)
+                of_neck = [torch.stack(pair) for pair in zip(sequences, of_neck)]
+            sequences = of_neck
         if not fitting:
             assert self._temporal_dim is not None
             self._log_resizing(lengths)
@@ -233,11 +273,18 @@ def _apply_neck(neck: nn.Module, sequences: list[Tensor]) -> list[Tensor]:
     if 'mask' not in inspect.signature(neck.forward).parameters:
         return [neck(sequence[None])[0] for sequence in sequences]  # (1, C, T_i) each
     batch, mask = stack_sequences(sequences)  # (B, C, T) and (B, T)
-    return [row[:, :length] for row, length in zip(neck(batch, mask=mask), lengths)]
+    return [row[:, :length] for row, length in zip(apply_neck(neck, batch, mask), lengths)]
 
 
-def _in_channels(neck: nn.Module) -> int | None:
-    return getattr(neck, 'in_channels', None)
+def _described(neck: nn.Module) -> str:
+    """The neck's class, and each SoLa inside of it."""
+    parts = [type(neck).__name__]
+    for sola in solas_in(neck).values():
+        if sola is not neck:
+            parts.append(f'with {type(sola).__name__}')
+        if sola.frozen:
+            parts[-1] += ', frozen'
+    return ' '.join(parts)
 
 
 def _name(sample: ActionDataSample) -> str:
