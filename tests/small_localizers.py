@@ -27,6 +27,20 @@ TEM = dict(
 TCANET = dict(
     type='TCANet', feat_dim=CHANNELS, temporal_dim=LENGTH, se_sample_num=8, action_sample_num=16
 )
+GTAD = dict(
+    type='GTAD',
+    feat_dim=CHANNELS,
+    temporal_dim=LENGTH,
+    max_duration=12,
+    hidden_dim_1d=16,
+    hidden_dim_2d=8,
+    hidden_dim_3d=16,
+    graph_dim=8,
+    graph_groups=4,
+    num_inner=4,
+    num_context=4,
+    post_process_top_k=100,
+)
 # On 32 to 48 grid points, without padding to the longest.
 _ONE_STAGE = dict(
     feat_dim=CHANNELS,

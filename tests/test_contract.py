@@ -28,6 +28,7 @@ from small_localizers import (
     ACTIONFORMER,
     BMN,
     CHANNELS,
+    GTAD,
     LENGTH,
     TCANET,
     TEM,
@@ -42,7 +43,9 @@ from mmsola.engine.launch import build_runner
 from mmsola.engine.sync_buffers_hook import SyncBuffersHook
 from mmsola.models import SoLa, localizers
 
-LOCALIZERS = {cfg['type']: cfg for cfg in (BMN, TEM, TCANET, ACTIONFORMER, TEMPORALMAXER, TRIDET)}
+LOCALIZERS = {
+    cfg['type']: cfg for cfg in (BMN, TEM, TCANET, GTAD, ACTIONFORMER, TEMPORALMAXER, TRIDET)
+}
 #: Further arms of some of them, which need a neck.
 ARMS = {'TriDet, boundaries': dict(TRIDET, neck_feeds='boundaries')}
 ELSEWHERE = {
@@ -59,6 +62,12 @@ ALL = pytest.mark.parametrize(('name', 'neck'), [*((name, '') for name in LOCALI
 
 def test_every_registered_localizer_is_listed():
     registered = {kind.__name__ for kind in [*localizers._LOCALIZERS, *localizers.ONE_STAGE]}
+    registered |= {
+        kind.__name__
+        for kind in MODELS.module_dict.values()
+        if isinstance(kind, type) and issubclass(kind, localizers.SnippetNeckMixin)
+        if kind.__module__.startswith('mmsola.')
+    }
     assert registered | {'EndToEndLocalizer'} <= LOCALIZERS.keys() | ELSEWHERE.keys()
 
 
@@ -151,7 +160,7 @@ def outputs(model, dtype=torch.float32):
     model = model.eval()
     with torch.no_grad():
         raw = model(batch(dtype)['inputs'], None, 'tensor')
-        torch.manual_seed(3)  # BMN and TCANet draw which proposals count
+        torch.manual_seed(3)  # BMN, TCANet and GTAD draw which proposals count
         losses = model(**batch(dtype), mode='loss')
         found = model(**batch(dtype), mode='predict')
     return raw, losses, len(found)

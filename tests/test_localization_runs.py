@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from small_localizers import GTAD
 
 from mmsola.engine.launch import build_runner, check_neck
 from mmsola.evaluation.seeds import validations_of
@@ -86,11 +87,12 @@ TEM = dict(
 )
 
 
-@pytest.mark.parametrize('localizer', ['TEM', 'BMN'])
+@pytest.mark.parametrize('localizer', ['TEM', 'BMN', 'GTAD'])
 def test_a_resumed_run_equals_one_that_was_never_stopped(cfg, localizer):
-    """BMN's loss draws proposals at random."""
-    if localizer == 'TEM':
-        cfg.model = dict(**TEM, neck=cfg.model.neck)
+    """BMN's and G-TAD's losses draw proposals at random."""
+    if localizer != 'BMN':
+        model = TEM if localizer == 'TEM' else {**GTAD, 'feat_dim': CHANNELS}
+        cfg.model = dict(**model, neck=cfg.model.neck)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     whole = run(cfg, 'whole', **{'train_cfg.max_epochs': 3})
     cfg.work_dir += '_resumed'

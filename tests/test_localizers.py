@@ -17,7 +17,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
-from small_localizers import BMN, CHANNELS, LENGTH, TCANET, TEM
+from small_localizers import BMN, CHANNELS, GTAD, LENGTH, TCANET, TEM
 from torch.testing import assert_close
 
 import mmsola
@@ -29,6 +29,8 @@ from mmsola.structures.proposal_nms import soft_nms
 
 STOCK = {'BMN': StockBMN, 'TEM': StockTEM, 'TCANet': StockTCANet}
 ALL = pytest.mark.parametrize('cfg', [BMN, TEM, TCANET], ids=lambda cfg: cfg['type'])
+#: Those that a neck may stand before, and the one that MMAction2 does not have.
+WITH_NECK = pytest.mark.parametrize('cfg', [BMN, TEM, TCANET, GTAD], ids=lambda cfg: cfg['type'])
 SEGMENTS = [[[0.1, 0.5], [0.3, 0.9]], [[0.5, 0.62]], [[0.0, 1.0]]]
 
 
@@ -108,7 +110,7 @@ def test_without_neck_it_is_the_stock_class(cfg):
         assert_close(found[key], expected[key])
 
 
-@ALL
+@WITH_NECK
 def test_a_model_that_predicted_first_can_be_trained(cfg):
     """What is made once, at the first forward, must not belong to inference."""
     ours, inputs = build(cfg), sequences(*[LENGTH] * 3)
@@ -406,7 +408,7 @@ def test_a_localizer_that_drops_videos_of_a_batch_is_noticed():
 # --- with a neck ----------------------------------------------------------------------------------
 
 
-@ALL
+@WITH_NECK
 def test_the_head_sees_what_the_neck_puts_out(cfg, tmp_path):
     model, plain = with_sola(cfg, tmp_path).eval(), build(cfg).eval()
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if 'neck' not in k})
@@ -416,7 +418,7 @@ def test_the_head_sees_what_the_neck_puts_out(cfg, tmp_path):
     assert_close(model(inputs, None, 'tensor'), plain(changed, None, 'tensor'))
 
 
-@ALL
+@WITH_NECK
 def test_pretrained_weights_reach_the_neck(cfg, tmp_path):
     """BMN and TEM override init_weights without calling their children's."""
     weights = torch.load(trained_sola(tmp_path), weights_only=True)['state_dict']
@@ -425,7 +427,7 @@ def test_pretrained_weights_reach_the_neck(cfg, tmp_path):
         assert torch.equal(model.state_dict()[key], value)
 
 
-@ALL
+@WITH_NECK
 def test_an_untrained_neck_trained_along_starts_as_the_stock_class(cfg):
     model, plain = build(cfg, neck=dict(type='SoLa', frozen=False)).eval(), build(cfg).eval()
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if 'neck' not in k})
@@ -433,7 +435,7 @@ def test_an_untrained_neck_trained_along_starts_as_the_stock_class(cfg):
     assert_close(model(inputs, None, 'tensor'), plain(inputs, None, 'tensor'), rtol=0, atol=0)
 
 
-@ALL
+@WITH_NECK
 @pytest.mark.parametrize('frozen', [True, False])
 def test_training_moves_a_neck_only_when_it_is_not_frozen(cfg, frozen, tmp_path):
     model = with_sola(cfg, tmp_path, frozen=frozen)
@@ -486,7 +488,7 @@ def test_smoothing_is_a_neck_too():
 # --- lengths, batches and time --------------------------------------------------------------------
 
 
-@ALL
+@WITH_NECK
 def test_native_sequences_pass_the_neck_before_they_are_resized(cfg, tmp_path):
     """SoLa was trained on native snippet intervals; padding of a batch must not leak in."""
     model = with_sola(cfg, tmp_path)
@@ -502,9 +504,10 @@ def test_native_sequences_pass_the_neck_before_they_are_resized(cfg, tmp_path):
             model.eval()(inputs, samples([*SEGMENTS, SEGMENTS[0]]), mode)
 
 
-def test_segments_come_in_seconds_of_the_video():
+@pytest.mark.parametrize('cfg', [BMN, GTAD], ids=lambda cfg: cfg['type'])
+def test_segments_come_in_seconds_of_the_video(cfg):
     """A proposal of the window's first half must lie in the first half of window_sec."""
-    model, inputs = build(BMN).eval(), sequences(LENGTH)
+    model, inputs = build(cfg).eval(), sequences(LENGTH)
     with torch.no_grad():
         unit = model(inputs, samples([[]], duration_second=1.0, duration_frame=16), 'predict')
         windowed = model(inputs, samples([[]], window_sec=(20.0, 28.0)), 'predict')
@@ -553,19 +556,19 @@ def test_many_snippets_in_a_cell_are_all_looked_at():
 # --- bad input ------------------------------------------------------------------------------------
 
 
-@ALL
+@WITH_NECK
 def test_channels_of_neck_and_localizer_must_agree(cfg):
     with pytest.raises(ValueError, match='puts out 13 channels, but .*feat_dim=12'):
         build(cfg, neck=dict(type='SoLa', in_channels=13, frozen=False))
 
 
-@ALL
+@WITH_NECK
 def test_features_of_other_channels_name_their_video(cfg):
     with pytest.raises(ValueError, match=r'video_1: expected features \(C, T\) with C=12'):
         build(cfg)([torch.rand(CHANNELS, LENGTH), torch.rand(9, LENGTH)], samples(), 'loss')
 
 
-@ALL
+@WITH_NECK
 def test_videos_without_segments_train_and_give_finite_losses(cfg):
     model = build(cfg)
     for segments in ([[], *SEGMENTS[:1]], [[], []]):
@@ -574,10 +577,12 @@ def test_videos_without_segments_train_and_give_finite_losses(cfg):
             assert torch.isfinite(value)
 
 
-def test_segments_too_short_for_any_good_proposal_give_a_finite_loss():
-    """Stock BMN then divides 0 by 0, and one such batch ends a training."""
+@pytest.mark.parametrize('cfg', [BMN, GTAD], ids=lambda cfg: cfg['type'])
+def test_segments_too_short_for_any_good_proposal_give_a_finite_loss(cfg):
+    """Stock BMN, and the published G-TAD, then divide 0 by 0, which ends a training."""
     tiny = samples([[[0.5, 0.5001]]])
-    assert torch.isfinite(loss_of(build(BMN), sequences(LENGTH), tiny)['loss'])
+    for value in loss_of(build(cfg), sequences(LENGTH), tiny).values():
+        assert torch.isfinite(value)
 
 
 # --- what users of MMAction2 do with any model ----------------------------------------------------
@@ -616,8 +621,9 @@ def test_half_precision_runs_where_the_stock_class_does(dtype):
             assert_close(one, other, rtol=0.05, atol=0.02)
 
 
-def test_fast_bmn_follows_a_change_of_precision():
-    model = build(BMN)
+@pytest.mark.parametrize('cfg', [BMN, GTAD], ids=lambda cfg: cfg['type'])
+def test_the_fast_path_follows_a_change_of_precision(cfg):
+    model = build(cfg)
     single = outputs(model)
     double = outputs(model.double(), torch.float64)
     assert_close(double, [out.double() for out in single], rtol=1e-4, atol=1e-5)
@@ -680,6 +686,6 @@ def test_what_a_localizer_sets_itself_is_found_and_what_nobody_says_is_named():
         Nameless()
 
 
-@pytest.mark.parametrize('name', ['SoLa', 'BMN', 'SoLaPretrainer', 'TemporalSmoothing'])
+@pytest.mark.parametrize('name', ['SoLa', 'BMN', 'GTAD', 'SoLaPretrainer', 'TemporalSmoothing'])
 def test_the_name_of_the_package_may_stand_before_a_type(name):
     assert MODELS.get(f'mmsola.{name}').__module__.startswith('mmsola.')

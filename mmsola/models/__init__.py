@@ -3,6 +3,7 @@ from mmsola.models.data_preprocessors import SnippetDataPreprocessor
 from mmsola.models.heads import SimilarityMatchingHead
 from mmsola.models.localizers import (
     BMN,
+    GTAD,
     PEM,
     TEM,
     ActionFormer,
@@ -20,6 +21,7 @@ __all__ = [
     'ActionFormer',
     'BMN',
     'EndToEndLocalizer',
+    'GTAD',
     'NeckSequence',
     'PEM',
     'PlainBeside',

@@ -10,6 +10,7 @@ from mmsola.models.localizers.actionformer import ActionFormer
 from mmsola.models.localizers.bmn import BMN
 from mmsola.models.localizers.bsn import PEM, TEM
 from mmsola.models.localizers.end_to_end import EndToEndLocalizer
+from mmsola.models.localizers.gtad import GTAD
 from mmsola.models.localizers.one_stage import OneStageLocalizer
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 from mmsola.models.localizers.tcanet import TCANet
@@ -20,6 +21,7 @@ __all__ = [
     'BMN',
     'ActionFormer',
     'EndToEndLocalizer',
+    'GTAD',
     'OneStageLocalizer',
     'PEM',
     'SnippetNeckMixin',

@@ -12,9 +12,10 @@ from mmaction.structures import ActionDataSample
 from torch import Tensor
 
 from mmsola.models.localizers.anchor_overlap import greatest_covered, greatest_tiou, segments_at
-from mmsola.models.localizers.boundary_matching import BoundaryMatching, computed_in
+from mmsola.models.localizers.boundary_matching import BoundaryMatching
 from mmsola.models.localizers.proposals import boundary_matching_proposals, ranked_proposals
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
+from mmsola.models.localizers.sparse_sampling import computed_in
 
 
 class BMN(SnippetNeckMixin, StockBMN):

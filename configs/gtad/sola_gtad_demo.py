@@ -1,0 +1,11 @@
+# First: mmsola train mmsola::sola/sola_pretrain_demo.py
+_base_ = 'gtad_demo.py'
+
+model = dict(
+    neck=dict(
+        type='SoLa',
+        in_channels=64,
+        hidden_channels=64,
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/sola_pretrain_demo/best_*.pth'),
+    )
+)
