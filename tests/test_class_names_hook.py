@@ -91,8 +91,8 @@ def build(data, work_dir, training=None, evaluation=None, subset='validation', m
         val_dataloader=loader(data, subset, WHOLE, test_mode=True, **(evaluation or {})),
         val_cfg=dict(type='ValLoop'),
         val_evaluator=dict(type='LocalizationMetric', max_proposals=20),
-        **more,
     )
+    cfg.update(more)
     for part in ('dataloader', 'cfg', 'evaluator'):
         cfg[f'test_{part}'] = {**cfg[f'val_{part}']}
     cfg['test_cfg'] = dict(type='TestLoop')

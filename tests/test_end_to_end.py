@@ -21,6 +21,7 @@ from small_recognizers import BACKBONES, recognizer, weights
 
 from mmsola.apis.extraction import extract_features
 from mmsola.datasets import snippet_clip_dataset
+from mmsola.datasets.label_share import share_of_videos
 from mmsola.datasets.videos import snippet_clips
 from mmsola.datasets.videos.video import VideoError
 from mmsola.datasets.videos.video_list import find_videos
@@ -177,6 +178,14 @@ def test_a_localizer_is_told_the_same_as_with_extracted_features(root, dataset, 
         assert set(found) - set(expected) == {'filename', 'snippet_clips'}
         for key in set(found) & set(expected) - {'sample_idx'}:
             assert np.array_equal(found[key], expected[key]), key
+
+
+def test_a_share_of_the_videos_is_that_of_their_features(dataset):
+    everything = dataset().video_names()
+    assert dataset(label_share=0.5).video_names() == [
+        name for name in everything if name in share_of_videos(everything, 0.5)
+    ]
+    assert len(everything) > 1
 
 
 def test_videos_that_nobody_annotated_are_not_trained_on(root, dataset, tmp_path, log_lines):

@@ -90,6 +90,8 @@ def main() -> None:
 def read(config: str, cfg: Config, loader: str) -> list[LabelledVideo]:
     """The videos of a loader's data set, one feature each."""
     spec = cfg.get(loader, {}).get('dataset')
+    if spec and spec.type == 'RepeatDataset':
+        spec = spec.dataset  # each video once
     kind = spec and DATASETS.get(spec.type)
     if not (isinstance(kind, type) and issubclass(kind, SnippetFeatureDataset)):
         raise SystemExit(

@@ -27,6 +27,7 @@ from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.device import usable_device
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.threads import compute_with_chosen_threads
+from mmsola.engine.wrapped_datasets import dataset_configs
 from mmsola.models.checkpoint_file import check_is_there
 from mmsola.models.necks.nested_necks import channels_out
 
@@ -73,11 +74,12 @@ def main() -> None:
     neck = build_sola(cfg, checkpoint, args.prefix).to(device)
     num_channels = channels_out(neck)
     assert num_channels is not None  # a SoLa is in it
+    training = dataset_configs(cfg.train_dataloader.dataset)[0]
     if args.features is None:
         stores = feature_stores(cfg)
     else:
         # laid out as the config says, but lying elsewhere
-        settings = cfg.train_dataloader.dataset.get('feature') or {}
+        settings = training.get('feature') or {}
         stores = [open_features(args.features, **settings)]
     about = {
         'checkpoint': str(checkpoint),
@@ -86,7 +88,7 @@ def main() -> None:
         'neck': json.loads(json.dumps(cfg.model.neck.to_dict())),
     }
     is_gtad = args.format == 'gtad'
-    timeline = SnippetTimeline(**(cfg.train_dataloader.dataset.get('timeline') or {}))
+    timeline = SnippetTimeline(**(training.get('timeline') or {}))
     if is_gtad:
         names = [name for store in stores for name in store.names()]
         check_gtad(names, num_channels, timeline)

@@ -89,7 +89,7 @@ class SnippetClipDataset(UntrimmedVideoDataset):
                 failures.append(self._failure(error))
         if failures:
             self._skip(failures, len(records))
-        return entries
+        return self.shared(entries)
 
     def full_init(self) -> None:
         """List the videos; decode them to keep them, or to know that they can be."""

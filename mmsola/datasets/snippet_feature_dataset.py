@@ -139,7 +139,7 @@ class SnippetFeatureDataset(UntrimmedVideoDataset):
         for step in steps:
             if isinstance(step, LoadSnippetProposals):
                 step.check([entry['video_name'] for entry in entries])
-        return entries
+        return self.shared(entries)
 
     def full_init(self) -> None:
         """List the videos and, with ``bank``, read them."""

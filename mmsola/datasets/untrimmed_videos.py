@@ -8,9 +8,10 @@ from mmaction.datasets.base import BaseActionDataset
 
 from mmsola.datasets.annotations import AnnotationError, load_annotations
 from mmsola.datasets.class_choice import class_choice
+from mmsola.datasets.label_share import share_of_videos
 from mmsola.datasets.transforms.grid_segments import GenerateGridSegments
 from mmsola.datasets.transforms.window_segments import GenerateSnippetLabels
-from mmsola.messages.argument_checks import check_choice
+from mmsola.messages.argument_checks import check_argument, check_choice
 from mmsola.messages.first_few import first_few
 from mmsola.messages.main_process_log import log_in_main_process
 from mmsola.structures.video_record import VideoRecord
@@ -20,7 +21,8 @@ class UntrimmedVideoDataset(BaseActionDataset):
     """Untrimmed videos with annotated segments and classes.
 
     A data set of this kind derives ``load_data_list``: it asks for :meth:`annotated_records`, drops
-    those that it has no data of, and asks which of the rest are :meth:`learnable`.
+    those that it has no data of, asks which of the rest are :meth:`learnable`, and keeps of their
+    entries the :meth:`shared` ones.
 
     Args:
         ann_file: Annotation file.
@@ -35,6 +37,10 @@ class UntrimmedVideoDataset(BaseActionDataset):
             None takes the sorted labels of the annotations. They are ``metainfo['classes']``.
         class_agnostic: All segments are of the one class ``'action'``, and keep their labels.
         ignored_classes: Labels whose segments are left out.
+        label_share: Share of the videos to use, above 0, for trainings with few labels; at least
+            one video. A smaller share is a part of a larger one. The classes stay those of all
+            videos, and some may have no video in the share; both are counted in the log.
+        share_seed: Which videos these are; another seed draws others.
 
     Where classes are asked for, by these arguments or by ``GenerateGridSegments`` in the pipeline,
     each annotation has its ``class_index``. How much is left out of the annotations is
@@ -55,9 +61,16 @@ class UntrimmedVideoDataset(BaseActionDataset):
         classes: Sequence[str] | str | None = None,
         class_agnostic: bool = False,
         ignored_classes: Sequence[str] = (),
+        label_share: float = 1.0,
+        share_seed: int = 0,
         **kwargs,
     ) -> None:
         check_choice(self, 'on_bad_segment', on_bad_segment, ('stop', 'drop'))
+        check_argument(
+            0 < label_share <= 1, self, 'label_share', label_share, 'a share above 0, up to 1'
+        )
+        self.label_share = label_share
+        self.share_seed = share_seed
         self.subset = subset
         self.group_field = group_field
         self.on_bad_segment = on_bad_segment
@@ -171,6 +184,24 @@ class UntrimmedVideoDataset(BaseActionDataset):
         )
         return [record for record in records if record.segments is not None]
 
+    def shared(self, entries: list[dict]) -> list[dict]:
+        """The entries of the videos that ``label_share`` keeps, in their order."""
+        if self.label_share == 1 or not entries:
+            return entries
+        names = [entry['video_name'] for entry in entries]
+        used = share_of_videos(names, self.label_share, self.share_seed)
+        kept = [entry for entry in entries if entry['video_name'] in used]
+        of_all = len(self.classes) or len(_classes_in(entries))
+        of_classes = f'; {len(_classes_in(kept))} of {of_all} classes' if of_all else ''
+        self.log(
+            f'{len(kept)} of {len(entries)} videos are used (label_share={self.label_share:g}, '
+            f'share_seed={self.share_seed}){of_classes}.'
+        )
+        if self.test_mode:
+            reason = f'videos beyond label_share={self.label_share:g}'
+            self.count_left_out(len(entries) - len(kept), reason)
+        return kept
+
     def has_transform(self, *kinds: type) -> bool:
         """Whether a step of the pipeline is of one of these classes."""
         return any(isinstance(step, kinds) for step in self.pipeline.transforms)
@@ -183,3 +214,12 @@ class UntrimmedVideoDataset(BaseActionDataset):
     def log(self, message: str) -> None:
         """Log a line about these videos, once in a distributed job."""
         log_in_main_process(f'{self.source}: {message}')
+
+
+def _classes_in(entries: Sequence[dict]) -> set[int | str]:
+    """Classes that occur in the annotations, by index where the data set numbers them."""
+    return {
+        annotation.get('class_index', annotation['label'])
+        for entry in entries
+        for annotation in entry.get('annotations', ())
+    }

@@ -13,6 +13,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmsola.datasets.class_names import nearest_names
 from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.unwrap import one_stage_localizer
+from mmsola.engine.wrapped_datasets import datasets_in
 from mmsola.messages.first_few import first_few
 from mmsola.models.heads.point_head import PointHead
 from mmsola.models.localizers import OneStageLocalizer
@@ -39,9 +40,9 @@ class ClassNamesHook(Hook):
         model = one_stage_localizer(runner)
         if model is None:
             return
-        dataset = runner.train_dataloader.dataset
-        _agree(model, _classes(dataset.metainfo), 'the training data')
-        _silence_unused(model, dataset)
+        datasets = datasets_in(runner.train_dataloader.dataset)
+        _agree(model, _classes(datasets[0].metainfo), 'the training data')
+        _silence_unused(model, datasets)
         if isinstance(runner._val_loop, BaseLoop):
             self._check(model, runner.val_dataloader.dataset.metainfo, 'the validation data')
 
@@ -102,14 +103,16 @@ def _classes(metainfo: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(metainfo.get('classes') or ())
 
 
-def _silence_unused(model: OneStageLocalizer, dataset: Any) -> None:
+def _silence_unused(model: OneStageLocalizer, datasets: Sequence[Any]) -> None:
     """As the published code does for nouns of EPIC-Kitchens that never occur."""
     names = model.class_names
-    known = isinstance(model.head, PointHead) and hasattr(dataset, 'get_data_info')
-    if names is None or not known:
+    if names is None or not isinstance(model.head, PointHead):
+        return
+    if not all(hasattr(dataset, 'get_data_info') for dataset in datasets):
         return
     used = {
         annotation['class_index']
+        for dataset in datasets
         for i in range(len(dataset))
         for annotation in dataset.get_data_info(i).get('annotations', ())
         if 'class_index' in annotation

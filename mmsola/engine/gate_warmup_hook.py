@@ -15,6 +15,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 
 from mmsola.engine.unwrap import unwrapped_model
+from mmsola.engine.wrapped_datasets import datasets_in
 
 AVERAGED_STEPS = 20  # kl of one batch is noisy
 PATIENCE_STEPS = 50  # a gate that just opened may pass through anything
@@ -113,7 +114,7 @@ class GateWarmupHook(Hook):
         loop = runner.train_loop
         if not isinstance(loop, EpochBasedTrainLoop):
             return
-        num_videos = len(runner.train_dataloader.dataset)
+        num_videos = sum(map(len, datasets_in(runner.train_dataloader.dataset)))
         steps_per_epoch = len(runner.train_dataloader)
         has = (
             f'{num_videos} videos: {_plural(steps_per_epoch, "step")} an epoch, '

@@ -28,6 +28,7 @@ from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.threads import compute_with_threads, threads_line, threads_of
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
+from mmsola.engine.wrapped_datasets import dataset_configs
 from mmsola.models.checkpoint_file import (
     MissingCheckpoint,
     check_is_there,
@@ -132,8 +133,10 @@ def leave_out_idle_workers(cfg: Config) -> None:
     (``memory_share=0``) has something to read ahead.
     """
     loader = cfg.get('train_dataloader')
-    bank = loader.dataset.get('bank') if loader and 'dataset' in loader else None
-    if bank is None or bank.get('memory_share') == 0 or not loader.get('num_workers'):
+    if not loader or 'dataset' not in loader or not loader.get('num_workers'):
+        return
+    banks = [config.get('bank') for config in dataset_configs(loader.dataset)]
+    if any(bank is None or bank.get('memory_share') == 0 for bank in banks):
         return
     print_log(
         f'train_dataloader: its {loader.num_workers} workers are left out, since the feature bank '

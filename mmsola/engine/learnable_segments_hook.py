@@ -19,6 +19,7 @@ from mmsola.datasets import (
     TruncateSnippets,
 )
 from mmsola.engine.unwrap import one_stage_localizer
+from mmsola.engine.wrapped_datasets import datasets_in
 from mmsola.models.localizers import OneStageLocalizer
 from mmsola.models.points.center_assigner import CenterAssigner, distances_to_ends
 from mmsola.models.points.pyramid_points import pyramid_points
@@ -39,9 +40,16 @@ class LearnableSegmentsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Of whole videos; a cut may still take a segment's middle away."""
-        model, dataset = one_stage_localizer(runner), runner.train_dataloader.dataset
-        if model is None or not isinstance(dataset, (SnippetFeatureDataset, SnippetClipDataset)):
+        model = one_stage_localizer(runner)
+        if model is None:
             return
+        for dataset in datasets_in(runner.train_dataloader.dataset):
+            if isinstance(dataset, (SnippetFeatureDataset, SnippetClipDataset)):
+                self._check(model, dataset)
+
+    def _check(
+        self, model: OneStageLocalizer, dataset: SnippetFeatureDataset | SnippetClipDataset
+    ) -> None:
         steps = dataset.pipeline.transforms
         to_grid = next((s for s in steps if isinstance(s, GenerateGridSegments)), None)
         if to_grid is None:
