@@ -32,7 +32,7 @@ from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
 from mmsola.files.folder_lock import only_writer
 from mmsola.messages.first_few import first_few
 from mmsola.messages.progress import progress
-from mmsola.models.necks import SoLa
+from mmsola.models.necks import SoLa, Standardize
 from mmsola.version import provenance
 
 FORMATS = ('npy', 'csv', 'hdf5')
@@ -46,14 +46,18 @@ class ExportError(ValueError):
     """What was asked for cannot be exported, or would mix with an export made otherwise."""
 
 
-def build_sola(cfg: Config, checkpoint: str | Path, prefix: str | None = None) -> SoLa:
+def build_sola(
+    cfg: Config, checkpoint: str | Path, prefix: str | None = None
+) -> SoLa | Standardize:
     """The config's ``model.neck`` with the weights of a checkpoint, frozen, strictly loaded.
 
     Raises:
-        CheckpointError, ValueError: The checkpoint holds no SoLa module, or one of other widths.
+        CheckpointError, ValueError: The checkpoint holds no SoLa module, or one of other widths;
+            or no statistics, where the neck is a Standardize.
     """
     init_cfg = {'type': 'Pretrained', 'checkpoint': str(checkpoint), 'prefix': prefix}
-    neck = MODELS.build({**cfg.model.neck, 'frozen': True, 'init_cfg': init_cfg})
+    frozen = {} if cfg.model.neck['type'] == 'Standardize' else {'frozen': True}
+    neck = MODELS.build({**cfg.model.neck, **frozen, 'init_cfg': init_cfg})
     neck.init_weights()
     return neck
 
@@ -91,7 +95,7 @@ def feature_stores(cfg: Config) -> list[FeatureStore]:
 
 
 def export_features(
-    neck: SoLa,
+    neck: SoLa | Standardize,
     stores: list[FeatureStore],
     out: str | Path,
     format: str = 'npy',
@@ -187,7 +191,7 @@ class _Source(NamedTuple):
 
 
 def _compute(
-    neck: SoLa,
+    neck: SoLa | Standardize,
     videos: dict[str, _Source],
     output: _Output,
     dtype: str,

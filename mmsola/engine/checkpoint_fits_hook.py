@@ -10,8 +10,9 @@ from mmengine.runner import BaseLoop, Runner
 
 from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.unwrap import unwrapped_model
-from mmsola.models.necks import SoLa
+from mmsola.models.necks import SoLa, Standardize
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
+from mmsola.models.necks.statistics_checkpoint import statistics_prefixes
 
 
 @HOOKS.register_module()
@@ -21,9 +22,9 @@ class CheckpointFitsHook(Hook):
     ``build_runner`` adds this hook to every run.
 
     Raises:
-        RunConfigError: A checkpoint without SoLa is tested under a SoLa neck, which its head never
-            saw; one holds a SoLa, but not as its neck; or a training is resumed after a neck or an
-            encoder was frozen or unfrozen.
+        RunConfigError: A checkpoint without SoLa is tested under a SoLa neck, or one without
+            statistics under a Standardize, which its head never saw; one holds a SoLa, but not as
+            its neck; or a training is resumed after a neck or an encoder was frozen or unfrozen.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -45,6 +46,13 @@ class CheckpointFitsHook(Hook):
                 f'{source}: holds no SoLa, and the config has one, which the head of '
                 'this checkpoint never saw\n  expected: the checkpoint of a localizer that was '
                 'trained with its neck\n  fix: name that one, or test with the config without neck'
+            )
+        if isinstance(neck, Standardize) and not is_training and not statistics_prefixes(weights):
+            raise RunConfigError(
+                f'{source}: holds no statistics of features, and the config has a Standardize, '
+                'which the head of this checkpoint never saw\n  expected: the checkpoint of a '
+                'localizer that was trained with its neck\n  fix: name that one, or test with the '
+                'config without neck'
             )
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if runner._resume and optimizer is not None and 'optimizer' in checkpoint:

@@ -13,7 +13,7 @@ from mmsola.models.localizers import (
     TriDet,
 )
 from mmsola.models.losses import SimilarityMatchingLoss
-from mmsola.models.necks import SoLa, TemporalSmoothing
+from mmsola.models.necks import SoLa, Standardize, TemporalSmoothing
 from mmsola.models.pretrainers import SoLaPretrainer
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     'SoLa',
     'SnippetNeckMixin',
     'SoLaPretrainer',
+    'Standardize',
     'TCANet',
     'TEM',
     'TemporalMaxer',

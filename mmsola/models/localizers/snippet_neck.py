@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmsola.models.data_preprocessors.snippet_data_preprocessor import stack_sequences
 from mmsola.models.localizers.temporal_resize import WHOLE, is_fitting, resize_to_head
-from mmsola.models.necks import SoLa
+from mmsola.models.necks import SoLa, Standardize
 
 
 class SnippetNeckMixin(BaseModel):
@@ -146,8 +146,9 @@ class SnippetNeckMixin(BaseModel):
     def _build_neck(self, cfg: dict) -> nn.Module:
         cfg = dict(cfg)
         kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-        if inspect.isclass(kind) and issubclass(kind, SoLa):
+        if inspect.isclass(kind) and issubclass(kind, (SoLa, Standardize)):
             cfg.setdefault('in_channels', self._feat_dim)
+        if inspect.isclass(kind) and issubclass(kind, SoLa):
             cfg.setdefault('frozen', True)
         neck = MODELS.build(cfg)
         channels = getattr(neck, 'out_channels', getattr(neck, 'in_channels', self._feat_dim))
@@ -156,7 +157,7 @@ class SnippetNeckMixin(BaseModel):
                 f'{type(self).__name__}: the neck puts out {channels} channels, but '
                 f'{self.feat_dim_key}={self._feat_dim}; set both to those of the features.'
             )
-        if isinstance(neck, SoLa):
+        if isinstance(neck, (SoLa, Standardize)):
             neck.may_be_loaded_later = True
         how = ', frozen' if getattr(neck, 'frozen', False) else ''
         print_log(f'{type(self).__name__}: features pass {type(neck).__name__}{how}.', 'current')

@@ -113,7 +113,8 @@ class SoLaPretrainer(BaseModel):
 
     def _gather_and_compare(self, windows: Tensor, last: int) -> dict[str, Tensor]:
         change = self.neck.change_at(windows, self.start, self.step, self.num_gathered)
-        gathered = windows[..., self.start : last + 1 : self.step]
+        # in the space that the module computes in, whatever the scale of its output
+        gathered = self.neck.compared(windows[..., self.start : last + 1 : self.step])
         return {
             **self.head.loss(gathered + change),
             'tanh_alpha': self.neck.gate.detach().mean(),
