@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import socket
 from pathlib import Path
@@ -10,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmaction.registry import MODELS
+from mmengine.config import Config, ConfigDict
+from small_localizers import BMN
 from torch import nn
 from torch.testing import assert_close
 from warm_processes import CONTEXT
 
 from mmsola.apis.export import build_sola, export_features
+from mmsola.apis.localizer_checkpoint import load_localizer
 from mmsola.apis.publish import publish_model
 from mmsola.datasets.channel_moments import ChannelMoments, joined
 from mmsola.datasets.features.feature_errors import FeatureError
@@ -345,6 +349,46 @@ def test_a_resumed_run_ends_alike_and_takes_nothing_anew(tiny_config, monkeypatc
     assert int(whole.model.neck.standardize.count) > 0
     for key, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[key]), key
+
+
+@pytest.mark.parametrize('scale', SCALES)
+def test_features_of_the_same_scale_are_measured_beside(tiny_config, scale):
+    """Before the first step SoLa's figures are theirs; those of raw features are others."""
+    options = {'model.neck.standardize.scale': scale, 'train_cfg.max_epochs': 1}
+    run(tiny_config, **options)
+    metrics = json.loads(
+        next(Path(tiny_config.work_dir).glob('*/vis_data/scalars.json')).read_text().split('\n')[0]
+    )
+    for name in ('probe/cv_auc', 'tsm/self_similarity'):
+        assert (f'{name}_scaled' in metrics) is (scale != 'input')
+        assert metrics[name] == metrics.get(f'{name}_scaled', metrics[f'{name}_untouched'])
+    beside = metrics['tsm/self_similarity'] < metrics['tsm/self_similarity_untouched']
+    assert beside is (scale != 'input')
+
+
+BMN_WITH = dict(BMN, neck=dict(type='Standardize'))
+
+
+def test_a_localizer_keeps_the_statistics_that_it_was_trained_with(tmp_path):
+    """Its checkpoint needs the one that they came from no more, and must hold them."""
+    cfg = copy.deepcopy(BMN_WITH)
+    channels = cfg['feat_dim']
+    statistics = Standardize(channels)
+    statistics.fill(torch.arange(channels), torch.ones(channels), 5)
+    init_cfg = dict(type='Pretrained', checkpoint=save(statistics, tmp_path / 'a.pth'))
+    cfg['neck']['init_cfg'] = init_cfg
+    model = MODELS.build(cfg)
+    model.init_weights()
+    assert torch.equal(model.neck.mean, torch.arange(channels).float())
+    path = str(tmp_path / 'bmn.pth')
+    torch.save(model.state_dict(), path)
+    Path(init_cfg['checkpoint']).unlink()
+    whole = ConfigDict(model=cfg)
+    again = load_localizer(whole, path)
+    assert torch.equal(again.neck.mean, model.neck.mean)
+    torch.save(MODELS.build({**cfg, 'neck': None}).state_dict(), path)
+    with pytest.raises(CheckpointError, match='neck.mean'):
+        load_localizer(whole, path)
 
 
 def test_other_channels_and_data_without_store_are_refused(tmp_path):

@@ -19,7 +19,8 @@ from sklearn.preprocessing import normalize
 from mmsola.evaluation.probed_videos import ProbedVideo, snippets_inside, split_by_role
 from mmsola.models.layers.moving_average import moving_average
 
-REFERENCES = ('untouched', 'smoothed')
+# the last where the module puts out another scale
+REFERENCES = ('untouched', 'smoothed', 'scaled')
 Videos = list[ProbedVideo]
 
 
@@ -30,7 +31,8 @@ class LinearProbe(BaseMetric):
     The features are L2-normalised and SoLa stays as it is. Everything is computed for the untouched
     features as well, so ``probe/auc_gain`` is ``probe/auc - probe/auc_untouched``. And for a plain
     moving average of them, ``probe/auc_smoothed``: SoLa looks at neighbours, and what averaging
-    neighbours gains as well is not due to Similarity Matching.
+    neighbours gains as well is not due to Similarity Matching. Where SoLa puts out another scale
+    than its input's (``standardize``), ``probe/auc_scaled`` is for the features on that scale.
 
     - ``auc``, ``balanced_accuracy``: action (inside any annotated segment) against background, of
       a converged, class-balanced logistic regression.
@@ -120,6 +122,8 @@ class LinearProbe(BaseMetric):
             if not self._references:
                 smoothed = moving_average(raw.float(), self.smoothing_snippets)
                 features.update(untouched=raw, smoothed=smoothed)
+                if 'scaled_feature' in sample:
+                    features['scaled'] = sample['scaled_feature']
             self.results.append(
                 ProbedVideo(
                     name=sample['video_name'],
@@ -142,12 +146,16 @@ class LinearProbe(BaseMetric):
             )
         fit, score = split_by_role(results, self.seed)
         if not self._references:
-            self._references = {kind: self._measure(fit, score, kind) for kind in REFERENCES}
+            self._references = {
+                kind: self._measure(fit, score, kind)
+                for kind in REFERENCES
+                if kind in results[0].features
+            }
             self._measured = names
         metrics: dict[str, float] = {}
         for key, value in self._measure(fit, score, 'sola').items():
             metrics[key] = value
-            for kind in REFERENCES:
+            for kind in self._references:
                 metrics[f'{key}_{kind}'] = self._references[kind][key]
             metrics[f'{key}_gain'] = value - self._references['untouched'][key]
         return metrics
