@@ -20,6 +20,7 @@ WITHOUT_EXAMPLE = {
     'CheckpointFitsHook': BY_BUILD_RUNNER,
     'ClassNamesHook': BY_BUILD_RUNNER,
     'ExactResumeHook': BY_BUILD_RUNNER,
+    'FeatureStatisticsHook': BY_BUILD_RUNNER,
     'LearnableSegmentsHook': BY_BUILD_RUNNER,
     'ProvenanceHook': BY_BUILD_RUNNER,
     'SyncBuffersHook': BY_BUILD_RUNNER,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from mmsola.engine import gate_warmup_hook
+from mmsola.engine import GateWarmupHook, gate_warmup_hook
 from mmsola.models import SimilarityMatchingLoss
 
 
@@ -125,3 +125,65 @@ def test_too_few_epochs_are_warned_of_before_the_first_step(tiny_config, needed_
     assert ('WARNING' in said) is (epochs is not None)
     assert epochs is None or f'train_cfg.max_epochs to {epochs} or more' in said
     assert number < next(i for i, line in enumerate(log) if 'Epoch(train)' in line)
+
+
+class Hub:
+    """A message hub that remembers a kl a step."""
+
+    def __init__(self, kl):
+        self.kl, self.runtime_info = torch.tensor(kl).numpy(), {}
+
+    def get_scalar(self, name):
+        return self
+
+    @property
+    def data(self):
+        return self.kl, None
+
+    def update_info(self, key, value):
+        self.runtime_info[key] = value
+
+
+def opened_at(kl, standardizes, monkeypatch, **settings):
+    """The step after which a gate opens in a run of these kl; the constant guess has 0.1."""
+    monkeypatch.setattr(gate_warmup_hook, '_forget', lambda runner: None)
+    hook = GateWarmupHook(num_steps=50, until=0.98, **settings)
+    hook._standardizes, hook._guess_kl, hook._opened_at = standardizes, 0.1, None
+    for step in range(1, len(kl) + 1):
+        hook._open_if_ready(type('Run', (), {'message_hub': Hub(kl[:step])})(), step)
+        if hook._opened_at is not None:
+            return hook._opened_at
+    return None
+
+
+RESTS = [0.3 - 0.001 * i for i in range(80)] + [0.22] * 60
+
+
+@pytest.mark.parametrize(
+    ('standardizes', 'settings', 'expected'),
+    [
+        (True, {}, range(81, 121)),  # no sooner than it rests, and no later than twice 20 steps
+        (True, dict(least_fall=None), [None]),
+        (False, {}, [None]),  # of features as they are, kl rests on its way down
+    ],
+)
+def test_on_standardized_features_a_predictor_at_rest_opens_the_gate(
+    standardizes, settings, expected, monkeypatch, log_lines
+):
+    assert opened_at(RESTS, standardizes, monkeypatch, **settings) in expected
+    assert any('kl fell by less than 1.0%' in line for line in log_lines) == (None not in expected)
+
+
+def test_a_kl_below_the_constant_guess_opens_it_first(monkeypatch, log_lines):
+    falls = [0.3 - 0.003 * i for i in range(100)]
+    assert opened_at(falls, True, monkeypatch) == opened_at(falls, False, monkeypatch) > 50
+    assert any('below 0.98 of that of a constant guess' in line for line in log_lines)
+
+
+def test_a_rest_needs_two_windows_of_steps_and_numbers(monkeypatch):
+    assert opened_at([0.2] * 39, True, monkeypatch) is None
+    hook = GateWarmupHook()
+    runner = type('Run', (), {'message_hub': Hub([0.2] * 39)})()
+    assert not hook._has_stopped_learning(runner)
+    runner.message_hub = Hub([float('nan')] * 60)
+    assert not hook._has_stopped_learning(runner)

@@ -54,11 +54,15 @@ def build_sola(cfg: Config, checkpoint: str | Path, prefix: str | None = None) -
     A neck that holds a SoLa is built whole: ``PlainBeside`` puts out the plain features as well.
 
     Raises:
-        CheckpointError, ValueError: The checkpoint holds no SoLa module, or one of other widths.
+        CheckpointError, ValueError: The checkpoint holds no SoLa module, or one of other widths;
+            or no statistics, where the neck is a Standardize.
     """
     init_cfg = {'type': 'Pretrained', 'checkpoint': str(checkpoint), 'prefix': prefix}
-    in_channels = architecture_of(read_sola_weights(checkpoint, prefix))['in_channels']
-    neck = build_neck(_with_sola_of(init_cfg, cfg.model.neck), in_channels)
+    if cfg.model.neck['type'] == 'Standardize':
+        neck = MODELS.build({**cfg.model.neck, 'init_cfg': init_cfg})
+    else:
+        in_channels = architecture_of(read_sola_weights(checkpoint, prefix))['in_channels']
+        neck = build_neck(_with_sola_of(init_cfg, cfg.model.neck), in_channels)
     neck.init_weights()
     return neck
 

@@ -18,6 +18,7 @@ from mmsola.datasets.annotations import load_annotations
 from mmsola.datasets.features.feature_store import FeatureStore
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.files.name_match import NameLookup
+from mmsola.models.layers.channel_statistics import SCALES
 from mmsola.models.necks import SoLa
 from mmsola.structures.video_record import VideoRecord
 from mmsola.visualization.tsm import draw_tsm, figure_to_rgb, save_rgb
@@ -36,6 +37,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--prefix', help='of the weights of SoLa in the checkpoint')
     parser.add_argument(
         '--dilations', type=int, nargs=2, default=(1, 1), help='of the module, when not 1 1'
+    )
+    parser.add_argument(
+        '--scale',
+        choices=SCALES,
+        default='unit_variance',
+        help='of the output of a module that standardises its input; default: %(default)s',
     )
     parser.add_argument('--ann-file', help='annotation file, to draw the segments')
     parser.add_argument('--ann-video', help="the video's name in it; default the file's name")
@@ -75,7 +82,7 @@ def main() -> None:
     feature = torch.from_numpy(store.read(video))
     panels = {'before SoLa' if manifest is None else 'after SoLa': feature}
     if args.checkpoint:
-        neck = SoLa.from_checkpoint(args.checkpoint, args.prefix, args.dilations)
+        neck = SoLa.from_checkpoint(args.checkpoint, args.prefix, args.dilations, scale=args.scale)
         with torch.inference_mode():
             panels['after SoLa'] = neck(feature.T[None])[0].T
 

@@ -2,6 +2,7 @@ from mmsola.engine.atomic_backend import AtomicLocalBackend
 from mmsola.engine.checkpoint_fits_hook import CheckpointFitsHook
 from mmsola.engine.class_names_hook import ClassNamesHook
 from mmsola.engine.exact_resume_hook import ExactResumeHook
+from mmsola.engine.feature_statistics_hook import FeatureStatisticsHook
 from mmsola.engine.gate_warmup_hook import GateWarmupHook
 from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
 from mmsola.engine.mixed_precision import BFloat16OptimWrapper
@@ -16,6 +17,7 @@ __all__ = [
     'CheckpointFitsHook',
     'ClassNamesHook',
     'ExactResumeHook',
+    'FeatureStatisticsHook',
     'GateWarmupHook',
     'LearnableSegmentsHook',
     'ProvenanceHook',

@@ -10,8 +10,10 @@ from mmengine.runner import BaseLoop, Runner
 
 from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.unwrap import unwrapped_model
-from mmsola.models.necks.nested_necks import solas_in
+from mmsola.models.necks import SoLa, Standardize
+from mmsola.models.necks.nested_necks import loadable_parts
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
+from mmsola.models.necks.statistics_checkpoint import statistics_prefixes
 
 
 @HOOKS.register_module()
@@ -21,15 +23,16 @@ class CheckpointFitsHook(Hook):
     ``build_runner`` adds this hook to every run.
 
     Raises:
-        RunConfigError: A checkpoint without SoLa is tested under a SoLa neck, which its head never
-            saw; one holds a SoLa, but not as its neck; or a training is resumed after a neck or an
-            encoder was frozen or unfrozen.
+        RunConfigError: A checkpoint without SoLa is tested under a SoLa neck, or one without
+            statistics under a Standardize, which its head never saw; one holds a SoLa, but not as
+            its neck; or a training is resumed after a neck or an encoder was frozen or unfrozen.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look at what was loaded; the optimizer's state follows later."""
         is_training = isinstance(runner._train_loop, BaseLoop)
-        wanted = list(solas_in(getattr(unwrapped_model(runner), 'neck', None)))
+        parts = loadable_parts(getattr(unwrapped_model(runner), 'neck', None))
+        wanted = [prefix for prefix, part in parts.items() if isinstance(part, SoLa)]
         weights = checkpoint.get('state_dict', checkpoint)
         source = runner._load_from or 'the checkpoint'
         held = sola_prefixes({key.removeprefix('module.'): None for key in weights})
@@ -47,6 +50,14 @@ class CheckpointFitsHook(Hook):
                 f'{source}: holds no SoLa, and the config has one, which the head of '
                 'this checkpoint never saw\n  expected: the checkpoint of a localizer that was '
                 'trained with its neck\n  fix: name that one, or test with the config without neck'
+            )
+        standardizes = any(isinstance(part, Standardize) for part in parts.values())
+        if standardizes and not is_training and not statistics_prefixes(weights):
+            raise RunConfigError(
+                f'{source}: holds no statistics of features, and the config has a Standardize, '
+                'which the head of this checkpoint never saw\n  expected: the checkpoint of a '
+                'localizer that was trained with its neck\n  fix: name that one, or test with the '
+                'config without neck'
             )
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if runner._resume and optimizer is not None and 'optimizer' in checkpoint:

@@ -31,17 +31,24 @@ class GateWarmupHook(Hook):
     on some seeds. With the gate shut, the predictor learns to recognise its input first.
     The published recipe learns too slowly to need this.
 
+    On standardised features (``SoLa(standardize=...)``) ``kl`` starts above that of a constant
+    guess, and behind a shut gate even the best predictor may stay there. So it also opens there
+    once the predictor has stopped learning: ``least_fall``. On features as they are this rule is
+    off, since ``kl`` rests on the way down.
+
     When it opens, the optimizer forgets the zeros that it was fed meanwhile: Adam would take them
     for a small gradient, and move the gate up to twice as fast for hundreds of steps.
 
     The log says before the first step how many steps there are and how many the gate needs, as a
-    warning where they are too few. It says when the gate opens; and it warns, once, of a gate that
-    never opened and of a loss that is back at the constant guess after it did.
+    warning where they are too few. It says when the gate opens, and why; and it warns, once, of a
+    gate that never opened and of a loss that is back at the constant guess after it did.
 
     Args:
         num_steps: Iterations without a gradient for the gate, at least.
         until: It opens when ``kl``, as a mean over 20 steps, is below this share of the constant
             guess's. None opens it after ``num_steps``, whatever was learned.
+        least_fall: Where the neck standardizes, it also opens when ``kl``, as a mean over 20 steps,
+            fell by less than this share against the 20 steps before. None leaves the rule out.
         needed_steps: Iterations that the gate needs to open and then to move, by experience. None
             takes twice ``num_steps``.
 
@@ -53,16 +60,22 @@ class GateWarmupHook(Hook):
     priority = 'LOW'  # after the step's own figures are in the message hub
 
     def __init__(
-        self, num_steps: int = 50, until: float | None = 0.98, needed_steps: int | None = None
+        self,
+        num_steps: int = 50,
+        until: float | None = 0.98,
+        needed_steps: int | None = None,
+        least_fall: float | None = 0.01,
     ) -> None:
         self.num_steps = num_steps
         self.until = until
+        self.least_fall = least_fall
         self.needed_steps = 2 * num_steps if needed_steps is None else needed_steps
 
     def before_train(self, runner: Runner) -> None:
         """Watch the gate's gradient; whether it is open, a checkpoint remembers."""
         model = unwrapped_model(runner)
         self._guess_kl = float(model.head.loss_module.constant_guess_kl(model.num_gathered))
+        self._standardizes = getattr(model.neck, 'standardize', None) is not None
         self._warned = False
         # the message hub is part of a checkpoint
         self._opened_at: int | None = runner.message_hub.runtime_info.get('gate_opened_at')
@@ -84,7 +97,7 @@ class GateWarmupHook(Hook):
         elif (
             not self._warned
             and steps_done >= self._opened_at + PATIENCE_STEPS
-            and _mean_kl(runner) > 0.98 * self._guess_kl
+            and self._is_back_at_the_guess(runner)
         ):
             self._warned = True
             print_log(
@@ -135,16 +148,35 @@ class GateWarmupHook(Hook):
     def _open_if_ready(self, runner: Runner, steps_done: int) -> None:
         if steps_done < self.num_steps:
             return
-        # not "return if it is above": a kl of NaN opens nothing
-        if self.until is not None and (
-            steps_done == 0 or not _mean_kl(runner) < self.until * self._guess_kl
-        ):
-            return
+        why = ''
+        if self.until is not None:
+            if steps_done == 0:
+                return
+            # not "return if it is above": a kl of NaN opens nothing
+            if _mean_kl(runner) < self.until * self._guess_kl:
+                why = f': kl is below {self.until:g} of that of a constant guess'
+            elif self._standardizes and self._has_stopped_learning(runner):
+                why = f': kl fell by less than {self.least_fall:.1%} in {AVERAGED_STEPS} steps'
+            else:
+                return
         self._opened_at = steps_done
         _forget(runner)
         runner.message_hub.update_info('gate_opened_at', steps_done)
         if steps_done:
-            print_log(f'The gate opens after {steps_done} steps.', 'current')
+            print_log(f'The gate opens after {steps_done} steps{why}.', 'current')
+
+    def _is_back_at_the_guess(self, runner: Runner) -> bool:
+        """Whether kl is that of a constant guess, and not only on its way down from above."""
+        kl = _mean_kl(runner)
+        if not self._standardizes:
+            return kl > 0.98 * self._guess_kl
+        is_near = 0.98 * self._guess_kl < kl < 1.02 * self._guess_kl
+        return is_near and self._has_stopped_learning(runner)
+
+    def _has_stopped_learning(self, runner: Runner) -> bool:
+        """Whether kl falls no more, or not by as much as ``least_fall``."""
+        before = _mean_kl(runner, steps_ago=AVERAGED_STEPS)
+        return self.least_fall is not None and _mean_kl(runner) > (1 - self.least_fall) * before
 
 
 def _plural(number: int, thing: str) -> str:
@@ -160,9 +192,17 @@ def _forget(runner: Runner) -> None:
         each.optimizer.state.pop(alpha, None)
 
 
-def _mean_kl(runner: Runner) -> float:
-    """``kl`` over the last steps, over all processes: they must decide alike."""
+def _mean_kl(runner: Runner, steps_ago: int = 0) -> float:
+    """``kl`` over some steps, over all processes: they must decide alike.
+
+    NaN, which compares with nothing, where there were too few steps before ``steps_ago``.
+    """
     history, _ = runner.message_hub.get_scalar('train/kl').data
-    mean = torch.tensor(float(history[-AVERAGED_STEPS:].mean()))
+    if steps_ago:
+        history = history[:-steps_ago]
+        if len(history) < AVERAGED_STEPS:
+            history = history[:0]
+    last = history[-AVERAGED_STEPS:]
+    mean = torch.tensor(float(last.mean()) if len(last) else math.nan)
     all_reduce(mean, op='mean')
     return float(mean)

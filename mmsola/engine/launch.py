@@ -19,6 +19,7 @@ from mmsola.engine.class_names_hook import ClassNamesHook
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.cpu_process_group import init_cpu_process_group
 from mmsola.engine.exact_resume_hook import ExactResumeHook
+from mmsola.engine.feature_statistics_hook import FeatureStatisticsHook
 from mmsola.engine.learnable_segments_hook import LearnableSegmentsHook
 from mmsola.engine.misspelt_keys import misspelt_lines
 from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
@@ -29,20 +30,23 @@ from mmsola.engine.threads import compute_with_threads, threads_line, threads_of
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
 from mmsola.engine.wrapped_datasets import dataset_configs
+from mmsola.models import SoLa
 from mmsola.models.checkpoint_file import (
     MissingCheckpoint,
     check_is_there,
     named_checkpoint,
     read_state_dict,
 )
-from mmsola.models.necks.nested_necks import solas_in
+from mmsola.models.necks.nested_necks import loadable_parts
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
+from mmsola.models.necks.statistics_checkpoint import statistics_prefixes
 
 #: What every run has.
 _HOOKS = (
     CheckpointFitsHook,
     ClassNamesHook,
     ExactResumeHook,
+    FeatureStatisticsHook,
     LearnableSegmentsHook,
     ProvenanceHook,
     ValidateAtResumeHook,
@@ -153,8 +157,8 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
     Raises:
         RunConfigError: The config has a neck outside of its model; the model swallowed it; or it is
             a frozen SoLa and nothing will be loaded into it.
-        CheckpointError: The SoLa's Pretrained checkpoint is not there, and ``load_from`` does not
-            hold the module either.
+        CheckpointError: The Pretrained checkpoint of a SoLa or Standardize is not there, and
+            ``load_from`` does not hold the module either.
     """
     if 'neck' in cfg:
         raise RunConfigError(
@@ -171,9 +175,9 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
             'from mmsola.SnippetNeckMixin and name that one in the config.'
         )
     load_from = cfg.get('load_from')
-    for prefix, sola in solas_in(neck).items():
-        init_cfg = sola.init_cfg or {}
-        if sola.frozen and not init_cfg and not load_from:
+    for prefix, part in loadable_parts(neck).items():
+        init_cfg = part.init_cfg or {}
+        if isinstance(part, SoLa) and part.frozen and not init_cfg and not load_from:
             raise RunConfigError(
                 f'model.{prefix[:-1]}: a frozen SoLa into which nothing is loaded changes nothing. '
                 "Set init_cfg=dict(type='Pretrained', checkpoint=...) to a checkpoint of SoLa "
@@ -183,9 +187,11 @@ def check_neck(cfg: Config, model: nn.Module) -> None:
             try:
                 check_is_there(init_cfg['checkpoint'])
             except MissingCheckpoint:
-                if not load_from or not _holds_sola(load_from):
+                if not load_from or not _holds(part, load_from):
                     raise
 
 
-def _holds_sola(checkpoint: str) -> bool:
-    return bool(sola_prefixes(read_state_dict(Path(checkpoint))))
+def _holds(part: nn.Module, checkpoint: str) -> bool:
+    state_dict = read_state_dict(Path(checkpoint))
+    find = sola_prefixes if isinstance(part, SoLa) else statistics_prefixes
+    return bool(find(state_dict))

@@ -28,7 +28,8 @@ class LinearProbe(Probe[ClassifiedVideo]):
     The features are L2-normalised and SoLa stays as it is. Everything is computed for the untouched
     features as well, so ``probe/auc_gain`` is ``probe/auc - probe/auc_untouched``. And for a plain
     moving average of them, ``probe/auc_smoothed``: SoLa looks at neighbours, and what averaging
-    neighbours gains as well is not due to Similarity Matching.
+    neighbours gains as well is not due to Similarity Matching. Where SoLa puts out another scale
+    than its input's (``standardize``), ``probe/auc_scaled`` is for the features on that scale.
 
     - ``auc``, ``balanced_accuracy``: action (inside any annotated segment) against background, of
       a converged, class-balanced logistic regression.

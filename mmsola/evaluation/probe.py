@@ -14,7 +14,8 @@ from torch import Tensor
 from mmsola.evaluation.probed_videos import ProbedVideo, split_by_role
 from mmsola.models.layers.moving_average import moving_average
 
-REFERENCES = ('untouched', 'smoothed')
+# the last where the module puts out another scale
+REFERENCES = ('untouched', 'smoothed', 'scaled')
 
 AnyVideo = TypeVar('AnyVideo', bound=ProbedVideo)
 ByVideo = list[np.ndarray]
@@ -25,7 +26,8 @@ class Probe(BaseMetric, Generic[AnyVideo]):
 
     A probe defines what it keeps of a video (``_keep``), what a classifier reads of it (``_rows``)
     and its figures (``_score``). ``<figure>_untouched`` and ``<figure>_smoothed`` do not change
-    during training and are measured once.
+    during training and are measured once. So are those of ``<figure>_scaled``, where SoLa puts out
+    another scale than its input's: the features on that scale.
 
     Args:
         smoothing_snippets: Width (odd) of the moving average.
@@ -71,6 +73,8 @@ class Probe(BaseMetric, Generic[AnyVideo]):
             if not self._references:
                 smoothed = moving_average(raw.float(), self.smoothing_snippets)
                 features.update(untouched=raw, smoothed=smoothed)
+                if 'scaled_feature' in sample:
+                    features['scaled'] = sample['scaled_feature']
             self.results.append(self._keep(sample, features, centres, kept))
 
     def compute_metrics(self, results: list[AnyVideo]) -> dict[str, float]:
@@ -83,12 +87,16 @@ class Probe(BaseMetric, Generic[AnyVideo]):
             )
         fit, score = split_by_role(self._probed(results), self.seed, self.name)
         if not self._references:
-            self._references = {kind: self._measure(fit, score, kind) for kind in REFERENCES}
+            self._references = {
+                kind: self._measure(fit, score, kind)
+                for kind in REFERENCES
+                if kind in results[0].features
+            }
             self._measured = names
         metrics: dict[str, float] = {}
         for key, value in self._measure(fit, score, 'sola').items():
             metrics[key] = value
-            for kind in REFERENCES:
+            for kind in self._references:
                 metrics[f'{key}_{kind}'] = self._references[kind][key]
             metrics[f'{key}_gain'] = value - self._references['untouched'][key]
         return metrics

@@ -17,7 +17,9 @@ class SelfSimilarity(BaseMetric):
     """Mean cosine similarity between different snippets of a video, averaged over videos.
 
     Features of a frozen encoder hardly change inside a video (near 1). Only videos with
-    ``role='score'`` count where roles are given.
+    ``role='score'`` count where roles are given. Where SoLa puts out another scale than its input's
+    (``standardize``), ``self_similarity_scaled`` is for the features on that scale: scaling alone
+    lowers it.
 
     Examples:
         >>> metric = SelfSimilarity()
@@ -32,17 +34,24 @@ class SelfSimilarity(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep one number a video, before and after SoLa."""
         for raw, sample in zip(data_batch['inputs'], data_samples):
-            after = sample['sola_feature']
+            kinds = {
+                '': sample['sola_feature'],
+                '_untouched': raw,
+                '_scaled': sample.get('scaled_feature'),
+            }
             self.results.append(
-                (sample.get('role'), *(mean_similarity(x.T.float()) for x in (raw, after)))
+                (
+                    sample.get('role'),
+                    {k: mean_similarity(x.T.float()) for k, x in kinds.items() if x is not None},
+                )
             )
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """``self_similarity`` and ``self_similarity_untouched``."""
+        """``self_similarity``, ``self_similarity_untouched``, perhaps ``..._scaled``."""
         scored = [r for r in results if r[0] == 'score'] or results
         return {
-            'self_similarity': float(np.nanmean([r[2] for r in scored])),
-            'self_similarity_untouched': float(np.nanmean([r[1] for r in scored])),
+            f'self_similarity{kind}': float(np.nanmean([r[1][kind] for r in scored]))
+            for kind in scored[0][1]
         }
 
 

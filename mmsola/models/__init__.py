@@ -14,7 +14,7 @@ from mmsola.models.localizers import (
     TriDet,
 )
 from mmsola.models.losses import SimilarityMatchingLoss
-from mmsola.models.necks import NeckSequence, PlainBeside, SoLa, TemporalSmoothing
+from mmsola.models.necks import NeckSequence, PlainBeside, SoLa, Standardize, TemporalSmoothing
 from mmsola.models.pretrainers import SoLaPretrainer
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     'SoLa',
     'SnippetNeckMixin',
     'SoLaPretrainer',
+    'Standardize',
     'TCANet',
     'TEM',
     'TemporalMaxer',

@@ -11,6 +11,7 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from mmsola.models.necks.sola import SoLa
+from mmsola.models.necks.standardize import Standardize
 
 
 def build_neck(cfg: Mapping[str, Any], in_channels: int | None) -> nn.Module:
@@ -75,6 +76,14 @@ def solas_in(neck: nn.Module | None, name: str = 'neck') -> dict[str, SoLa]:
         return {}
     parts = neck.named_modules(prefix=name)
     return {f'{path}.': part for path, part in parts if isinstance(part, SoLa)}
+
+
+def loadable_parts(neck: nn.Module | None, name: str = 'neck') -> dict[str, nn.Module]:
+    """Each SoLa and Standardize of a neck, which a checkpoint may fill, by its prefix."""
+    if neck is None:
+        return {}
+    parts = neck.named_modules(prefix=name)
+    return {f'{path}.': part for path, part in parts if isinstance(part, (SoLa, Standardize))}
 
 
 def is_sola(cfg: Mapping[str, Any]) -> bool:

@@ -12,8 +12,14 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmsola.messages.argument_checks import check_choice
 from mmsola.models.checkpoint_file import CheckpointError, MissingCheckpoint
-from mmsola.models.necks.sola_checkpoint import architecture_of, read_sola_weights
+from mmsola.models.layers.channel_statistics import SCALES, ChannelStatistics, on_unit_length
+from mmsola.models.necks.sola_checkpoint import (
+    architecture_of,
+    holds_statistics,
+    read_sola_weights,
+)
 
 
 @MODELS.register_module()
@@ -28,6 +34,11 @@ class SoLa(BaseModule):
     says. A checkpoint without any SoLa leaves it alone: what is loaded or trained stays as it is,
     and a frozen module that nothing was loaded into stops the first forward.
 
+    With ``standardize`` the module computes on ``z = (x - mean) / std`` instead: statistics of each
+    channel over the training features, which ``build_runner`` has taken before the first step,
+    and which are stored and loaded with the weights. The output is ``z + tanh(alpha) * f(z)`` on
+    the scale that is asked for.
+
     Args:
         in_channels: Channels C of the snippet features, in and out.
         hidden_channels: Channels H inside.
@@ -35,6 +46,10 @@ class SoLa(BaseModule):
         dilations: Their dilations (in snippets).
         frozen: Keep the module out of training: its weights become buffers, in the state dict but
             with no gradient and in no optimizer, and it stays in eval mode. Must be loaded.
+        standardize: None computes on features as they are. ``dict(scale=...)`` standardises them,
+            and ``scale`` is that of the output: ``'input'`` puts it back on scale and offset of the
+            features, ``'unit_variance'`` (the default) leaves it, ``'unit_length'`` divides each
+            snippet by its length.
         init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=...)`` loads strictly: a
             checkpoint that does not fill every weight is an error. Without ``prefix`` it is found.
 
@@ -56,6 +71,7 @@ class SoLa(BaseModule):
         dilations: Sequence[int] = (1, 1),
         frozen: bool = False,
         init_cfg: dict | None = None,
+        standardize: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         for key, values in (('kernel_sizes', kernel_sizes), ('dilations', dilations)):
@@ -84,6 +100,13 @@ class SoLa(BaseModule):
         self.conv_network = nn.Sequential(
             conv1, nn.ReLU(), conv2, nn.ReLU(), nn.Conv1d(hidden_channels, in_channels, 1)
         )
+        # no attribute of a module's kind without it: the state dict stays the published one
+        self.standardize = None if standardize is None else ChannelStatistics(in_channels)
+        self.scale = dict(standardize or {}).pop('scale', 'unit_variance')
+        check_choice(self, 'standardize scale', self.scale, SCALES)
+        unknown = sorted(set(standardize or {}) - {'scale'})
+        if unknown:
+            raise ValueError(f'SoLa: standardize takes scale=..., found {unknown} besides.')
         if frozen:
             _turn_parameters_into_buffers(self)
             self.eval()
@@ -95,13 +118,20 @@ class SoLa(BaseModule):
         prefix: str | None = None,
         dilations: Sequence[int] = (1, 1),
         frozen: bool = True,
+        scale: str = 'unit_variance',
     ) -> SoLa:
         """Build the module that a checkpoint holds; its widths are read off the weights.
 
-        Weights do not show dilations, so they must be given where they are not 1.
+        Weights do not show dilations, so they must be given where they are not 1, nor the ``scale``
+        of the output of a module that standardises its input.
         """
         weights = read_sola_weights(checkpoint, prefix)
-        neck = cls(**architecture_of(weights), dilations=dilations, frozen=frozen)
+        neck = cls(
+            **architecture_of(weights),
+            dilations=dilations,
+            frozen=frozen,
+            standardize={'scale': scale} if holds_statistics(weights) else None,
+        )
         neck.load_state_dict(weights)
         return neck
 
@@ -140,20 +170,31 @@ class SoLa(BaseModule):
                 "init_cfg=dict(type='Pretrained', checkpoint=...) to a checkpoint of SoLa "
                 'pretraining, or frozen=False to train it along.'
             )
-        if mask is None:
-            return x + self.gate * self.conv_network(x)
-        padding = ~mask.unsqueeze(1)
-        conv1, relu, conv2, _, conv3 = self.conv_network
-        x = x.masked_fill(padding, 0)
-        # Biases make hidden units of padding nonzero: each wide convolution needs a fresh mask.
-        hidden = relu(conv1(x)).masked_fill(padding, 0)
-        return (x + self.gate * conv3(relu(conv2(hidden)))).masked_fill(padding, 0)
+        padding = None if mask is None else ~mask.unsqueeze(1)
+        z = self.compared(x, padding)
+        y = self._on_scale(x, z, self.gate * self._change(z, padding))
+        return y if padding is None else y.masked_fill(padding, 0)
+
+    def compared(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """What the module computes on: ``x`` ``(B, C, T)``, standardised where it standardises.
+
+        ``padding`` ``(B, 1, T)`` becomes zeros.
+        """
+        if self.standardize is not None:
+            return self.standardize.standardized(x, padding)
+        return x if padding is None else x.masked_fill(padding, 0)
+
+    def rescaled(self, x: Tensor) -> Tensor:
+        """``x`` ``(B, C, T)`` on the scale of the output: that of the module at gate 0."""
+        z = self.compared(x)
+        return self._on_scale(x, z, torch.zeros_like(z))
 
     def change_at(self, x: Tensor, start: int, step: int, num: int) -> Tensor:
         """``tanh(alpha) * f(x)`` at ``num`` positions ``start, start + step, ...`` only.
 
         Equals ``(forward(x) - x)[..., start::step][..., :num]`` but computes nothing else, which
-        is what makes a training step cheap: 8 of 23 positions with the published recipe.
+        is what makes a training step cheap: 8 of 23 positions with the published recipe. With
+        ``standardize``, x is :meth:`compared`: standardised, whatever the output's scale.
 
         Args:
             x: ``(B, C, T)``.
@@ -177,7 +218,8 @@ class SoLa(BaseModule):
         # a wider one needs their neighbours too, so the striding moves behind it.
         stride1, stride2 = (step, 1) if reach2 == 0 else (1, step)
         first, stop = start - reach2, last + 1 + reach2
-        seen = _cut(x.transpose(1, 2), first - reach1, stop + reach1)
+        z = self.compared(x)
+        seen = _cut(z.transpose(1, 2), first - reach1, stop + reach1)
         hidden = relu(_conv(conv1, seen, stride1))
         if reach2:
             position = torch.arange(first, stop, device=x.device)
@@ -185,6 +227,23 @@ class SoLa(BaseModule):
             hidden = hidden * inside[:, None].to(hidden.dtype)
         change = _conv(conv3, relu(_conv(conv2, hidden, stride2)), 1)
         return (self.gate * change).transpose(1, 2)
+
+    def _change(self, z: Tensor, padding: Tensor | None) -> Tensor:
+        """``f(z)``."""
+        if padding is None:
+            return self.conv_network(z)
+        conv1, relu, conv2, _, conv3 = self.conv_network
+        # Biases make hidden units of padding nonzero: each wide convolution needs a fresh mask.
+        hidden = relu(conv1(z)).masked_fill(padding, 0)
+        return conv3(relu(conv2(hidden)))
+
+    def _on_scale(self, x: Tensor, z: Tensor, change: Tensor) -> Tensor:
+        """The output, of the input, of what is computed on, and of its change."""
+        if self.standardize is None:
+            return z + change
+        if self.scale == 'input':  # not back from z: a shut gate is exactly the identity
+            return x + self.standardize.divisor * change
+        return on_unit_length(z + change) if self.scale == 'unit_length' else z + change
 
     def train(self, mode: bool = True) -> SoLa:
         """Switch the mode, except that a frozen module stays in eval mode."""
@@ -228,6 +287,19 @@ class SoLa(BaseModule):
     def _check_weights(self, weights: dict[str, Tensor], source: str) -> None:
         expected = {k: tuple(v.shape) for k, v in self.state_dict().items()}
         found = {k: tuple(v.shape) for k, v in weights.items()}
+        if holds_statistics(found) != holds_statistics(expected):
+            raise ValueError(
+                f'SoLa: the weights of {source} do not fit.\n'
+                + (
+                    '  expected: a module that computes on features as they are\n'
+                    '  found:    one with statistics to standardise them by\n'
+                    "  fix: set standardize=dict(scale='input'), 'unit_variance' or 'unit_length'"
+                    if holds_statistics(found)
+                    else '  expected: statistics to standardise features by (standardize)\n'
+                    '  found:    a module that computes on features as they are\n'
+                    '  fix: leave standardize out, or name a checkpoint of a pretraining with it'
+                )
+            )
         if expected != found:
             raise ValueError(
                 f'SoLa: the weights of {source} do not fit.\n'

@@ -10,14 +10,20 @@ from torch import Tensor
 
 from mmsola.messages.first_few import first_few
 from mmsola.models.checkpoint_file import CheckpointError, read_state_dict, the_one_file
+from mmsola.models.layers.channel_statistics import STATISTICS_KEYS
+from mmsola.models.necks.statistics_checkpoint import check_statistics
 
 SOLA_KEYS = ('alpha',) + tuple(
     f'conv_network.{i}.{kind}' for i in (0, 2, 4) for kind in ('weight', 'bias')
 )
+#: What a module that standardises its input holds besides.
+_STANDARDIZE = 'standardize.'
 
 
 def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict[str, Tensor]:
     """The weights of the SoLa module in a checkpoint, under the module's own names.
+
+    With them come the statistics that it standardises its input by, if it does.
 
     Args:
         checkpoint: A file of MMEngine's or a bare state dict; read with ``weights_only=True``. A
@@ -50,7 +56,7 @@ def read_sola_weights(checkpoint: str | Path, prefix: str | None = None) -> dict
         )
     weights = {key: state_dict[prefix + key] for key in SOLA_KEYS}
     _check_module(checkpoint, prefix, weights)
-    return weights
+    return {**weights, **_statistics(checkpoint, prefix + _STANDARDIZE, state_dict)}
 
 
 def sola_prefixes(state_dict: Mapping[str, Any]) -> list[str]:
@@ -64,6 +70,26 @@ def sola_prefixes(state_dict: Mapping[str, Any]) -> list[str]:
 
 def _beginnings(state_dict: Mapping[str, Any]) -> list[str]:
     return sorted(k[: -len('alpha')] for k in state_dict if k == 'alpha' or k.endswith('.alpha'))
+
+
+def holds_statistics(weights: Mapping[str, Any]) -> bool:
+    """Whether the module of these weights standardises its input."""
+    return any(key.startswith(_STANDARDIZE) for key in weights)
+
+
+def _statistics(checkpoint: Path, prefix: str, state_dict: Mapping[str, Tensor]) -> dict:
+    """All of them, or none."""
+    found = {key: state_dict[prefix + key] for key in STATISTICS_KEYS if prefix + key in state_dict}
+    if not found:
+        return {}
+    missing = [prefix + key for key in STATISTICS_KEYS if key not in found]
+    if missing:
+        raise CheckpointError(
+            f'{checkpoint}: no complete statistics under prefix {prefix!r}.\n'
+            f'  missing: {missing}\n{_fix([])}'
+        )
+    check_statistics(checkpoint, prefix, found)
+    return {_STANDARDIZE + key: value for key, value in found.items()}
 
 
 def _check_module(checkpoint: Path, prefix: str, weights: dict[str, Tensor]) -> None:

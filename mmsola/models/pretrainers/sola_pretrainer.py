@@ -93,7 +93,7 @@ class SoLaPretrainer(BaseModel):
         if mode == 'tensor':
             return features
         if mode == 'predict':
-            return self.predict(features, data_samples or [], mask)
+            return self.predict(features, data_samples or [], mask, self._equally_scaled(inputs))
         raise ValueError(f"SoLaPretrainer: mode is 'loss', 'predict' or 'tensor', got {mode!r}.")
 
     def loss(self, windows: Tensor) -> dict[str, Tensor]:
@@ -113,18 +113,35 @@ class SoLaPretrainer(BaseModel):
 
     def _gather_and_compare(self, windows: Tensor, last: int) -> dict[str, Tensor]:
         change = self.neck.change_at(windows, self.start, self.step, self.num_gathered)
-        gathered = windows[..., self.start : last + 1 : self.step]
+        # in the space that the module computes in, whatever the scale of its output
+        gathered = self.neck.compared(windows[..., self.start : last + 1 : self.step])
         return {
             **self.head.loss(gathered + change),
             'tanh_alpha': self.neck.gate.detach().mean(),
             'modulation': _ratio(change.detach(), gathered),
         }
 
-    def predict(self, features: Tensor, data_samples: list, mask: Tensor | None) -> list:
-        """Give each data sample its ``sola_feature`` ``(C, T)``, cut to its own length."""
+    def _equally_scaled(self, inputs: Tensor) -> Tensor | None:
+        """The control of a module whose output has another scale; None for the same scale."""
+        same = self.neck.standardize is None or self.neck.scale == 'input'
+        return None if same else self.neck.rescaled(inputs)
+
+    def predict(
+        self,
+        features: Tensor,
+        data_samples: list,
+        mask: Tensor | None,
+        scaled: Tensor | None = None,
+    ) -> list:
+        """Give each data sample its ``sola_feature`` ``(C, T)``, cut to its own length.
+
+        And ``scaled_feature``, where what comes in is given on the scale of what goes out.
+        """
         for i, sample in enumerate(data_samples):
             length = features.shape[-1] if mask is None else int(mask[i].sum())
             sample.set_field(features[i, :, :length], 'sola_feature')
+            if scaled is not None:
+                sample.set_field(scaled[i, :, :length], 'scaled_feature')
         return data_samples
 
 
