@@ -52,7 +52,7 @@ class OneStageLocalizer(BaseModel):
         neck_feeds: What reads the features of a ``neck``: ``'all'``, or ``'boundaries'``: class
             scores then come from the plain features, and offsets of segments from the neck's. Both
             pass the same embedding, backbone and pyramid, as one batch of 2B: no more parameters,
-            and about twice the time.
+            and about one and a half times the time.
 
     Data samples carry, in ``gt_instances``, ``gt_segments`` ``(N, 2)`` in grid units and
     ``gt_labels`` ``(N,)``; in ``metainfo``, ``grid_sec``: the time of the first snippet's centre
