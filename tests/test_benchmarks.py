@@ -30,6 +30,7 @@ ROWS = [
     'neck',
     'others',
     'proposals',
+    'gtad',
     'one_stage',
     'one_stage_neck',
     'metrics',

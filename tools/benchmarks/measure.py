@@ -111,7 +111,7 @@ def peak_megabytes(function: Callable[[], Any]) -> float:
         return (torch.cuda.max_memory_allocated() - before) / 1e6
     if not Path('/proc/self/clear_refs').exists():
         raise SystemExit(
-            'memory is measured on Linux only; leave out bmn, neck, one_stage and scale.'
+            'memory is measured on Linux only; leave out bmn, gtad, neck, one_stage and scale.'
         )
     gc.collect()
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak of what was before

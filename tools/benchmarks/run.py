@@ -24,6 +24,7 @@ from collections.abc import Callable
 import evaluation
 import extraction
 import features
+import gtad
 import localizers
 import measure
 import one_stage
@@ -42,6 +43,7 @@ ROWS: dict[str, Callable[[int, bool], list[measure.Row]]] = {
     'neck': localizers.neck,
     'others': localizers.others,
     'proposals': localizers.proposals,
+    'gtad': gtad.gtad,
     'one_stage': one_stage.one_stage,
     'one_stage_neck': one_stage.one_stage_neck,
     'metrics': evaluation.metrics,

@@ -47,18 +47,16 @@ class SubgraphAlignment:
     ) -> None:
         self.temporal_dim, self.max_duration, self.bins = temporal_dim, max_duration, tuple(bins)
         self.dtype, self.device = computed_in(like.dtype), like.device
-        rois, column_of = stretches(temporal_dim, max_duration, roi_width)
+        self._rois, column_of = stretches(temporal_dim, max_duration, roi_width)
+        self._samples_per_bin = samples_per_bin
         #: Column of each proposal of the D x T map.
         self.column_of = torch.from_numpy(column_of).to(like.device)
-        parts = [pooling_shares(rois, each, temporal_dim, samples_per_bin) for each in bins]
-        self._parts = [[torch.from_numpy(x).to(like.device) for x in part] for part in parts]
-        self.num_columns = len(rois)
-        first = np.cumsum([0, *bins])  # the first point of each feature map
-        column, point, position, share = (
-            torch.cat([part[i] + (int(first[n]) if i == 1 else 0)
-                       for n, part in enumerate(self._parts)])
-            for i in range(4)
-        )  # fmt: skip
+        self.num_columns = len(self._rois)
+        self._pooling: list[tuple[Tensor, Tensor]] | None = None  # for pool() alone
+        parts = [self._shares(num_bins) for num_bins in self.bins]
+        first = np.cumsum([0, *self.bins])  # the first point of each feature map
+        column, position, share = (torch.cat([part[i] for part in parts]) for i in (0, 2, 3))
+        point = torch.cat([part[1] + int(offset) for part, offset in zip(parts, first)])
         size = (self.num_columns, int(first[-1]), temporal_dim)
         self.sampling = SparseSampling(column, point, position, share, size, self.dtype)
 
@@ -77,15 +75,11 @@ class SubgraphAlignment:
 
     def pool(self, features: Sequence[Tensor]) -> Tensor:
         """The published layer: the map ``(B, C * N, D, T)`` of pooled features."""
+        if self._pooling is None:
+            with torch.inference_mode(False):
+                self._pooling = [self._pooling_of(num_bins) for num_bins in self.bins]
         pooled = []
-        for x, num_bins, part in zip(features, self.bins, self._parts):
-            column, point, position, share = part
-            row = column * num_bins + point
-            shape = (self.num_columns * num_bins, self.temporal_dim)
-            matrices = (
-                csr_matrix(row, position, share, shape, self.dtype),
-                csr_matrix(position, row, share, shape[::-1], self.dtype),
-            )
+        for x, num_bins, matrices in zip(features, self.bins, self._pooling):
             with torch.autocast(x.device.type, enabled=False):
                 rows = x.to(self.dtype).transpose(1, 2).contiguous()  # (B, T, C)
                 bins = sparse_product(rows, *matrices)  # (B, P * N, C)
@@ -97,6 +91,20 @@ class SubgraphAlignment:
         """Lay columns ``(B, columns, O)`` out as the map ``(B, O, D, T)``."""
         spread = columns.index_select(1, self.column_of).transpose(1, 2)  # (B, O, D * T)
         return spread.unflatten(-1, (self.max_duration, self.temporal_dim))
+
+    def _shares(self, num_bins: int) -> list[Tensor]:
+        """Column, bin, position and share of all that is sampled."""
+        shares = pooling_shares(self._rois, num_bins, self.temporal_dim, self._samples_per_bin)
+        return [torch.from_numpy(x).to(self.device) for x in shares]
+
+    def _pooling_of(self, num_bins: int) -> tuple[Tensor, Tensor]:
+        """The matrix that pools to so many bins, ``(P * N, T)``, and its transpose."""
+        column, point, position, share = self._shares(num_bins)
+        row, shape = column * num_bins + point, (self.num_columns * num_bins, self.temporal_dim)
+        return (
+            csr_matrix(row, position, share, shape, self.dtype),
+            csr_matrix(position, row, share, shape[::-1], self.dtype),
+        )
 
 
 def stretches(
