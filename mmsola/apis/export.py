@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import torch
 from mmaction.datasets import ActivityNetDataset
-from mmaction.registry import DATASETS
+from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
