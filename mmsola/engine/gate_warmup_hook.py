@@ -61,7 +61,8 @@ class GateWarmupHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Watch the gate's gradient; whether it is open, a checkpoint remembers."""
         model = unwrapped_model(runner)
-        self._guess_kl = float(model.head.loss_module.constant_guess_kl(model.num_gathered))
+        loss = model.head.loss_module
+        self._guess_kl = float(loss.constant_guess_kl(model.num_gathered, model.intervals))
         self._warned = False
         # the message hub is part of a checkpoint
         self._opened_at: int | None = runner.message_hub.runtime_info.get('gate_opened_at')
