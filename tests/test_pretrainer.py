@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
@@ -176,6 +178,112 @@ def test_training_steps_bring_the_kl_down_and_open_the_module():
     logs = [model.train_step(batch, wrapper) for _ in range(30)]
     assert logs[-1]['kl'] < 0.8 * logs[0]['kl']
     assert abs(logs[-1]['tanh_alpha']) > 0.02 and logs[-1]['modulation'] > 0.005
+
+
+# --- several steps in one batch -------------------------------------------------------------------
+
+LONG = 4 + 7 * 8 + 2 + 1  # what step 8 needs
+SEVERAL = [
+    dict(step=(2, 4, 8)),
+    dict(step=[6, 3], num_gathered=5, neck=dict(kernel_sizes=(5, 3), dilations=(2, 1)), start=5),
+]
+each_several = pytest.mark.parametrize('setting', SEVERAL, ids=str)
+
+
+def plain_loss(model, windows):
+    """The mean over steps, written out: whole windows, and the target of each pair by itself."""
+    output, losses, floors = model(windows, mode='tensor'), [], []
+    num, smallest, largest = model.num_gathered, min(model.steps), max(model.steps)
+    for step in model.steps:
+        first = model.start + (largest - step) * (num - 1) // 2
+        positions = [first + step * i for i in range(num)]
+        target = torch.ones(num, num)
+        for i, one in enumerate(positions):
+            for j, other in enumerate(positions):
+                if i != j:
+                    interval = abs(one - other) / smallest
+                    target[i, j] = 1 / (1 + math.exp(-16 / interval**2))
+        probability = ((1 + model.head(output[..., positions])) / 2).clamp(1e-5, 1 - 1e-5)
+        losses.append(F.binary_cross_entropy(probability, target.expand_as(probability)))
+        floors.append(F.binary_cross_entropy(target.clamp(1e-5, 1 - 1e-5), target))
+    return sum(losses) / len(losses), sum(floors) / len(floors)
+
+
+@each_several
+def test_the_loss_of_several_steps_is_the_plain_mean_of_each(setting):
+    windows, model, plain = sequence(LONG, batch=3), pretrainer(**setting), pretrainer(**setting)
+    report = model(windows, mode='loss')
+    loss, floor = plain_loss(plain, windows)
+    assert_close(report['loss'], loss)
+    assert_close(report['kl'], (loss - floor).detach(), rtol=1e-4, atol=1e-6)
+    report['loss'].backward()
+    loss.backward()
+    for (name, p), q in zip(model.named_parameters(), plain.parameters()):
+        assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f'{name}: {m}')
+
+
+def test_one_step_in_a_list_is_that_step_to_the_last_bit():
+    reports = []
+    for step in (2, (2,), [2]):
+        model = pretrainer(step=step)
+        report = model(sequence(WINDOW, batch=4), mode='loss')
+        report['loss'].backward()
+        reports.append([*report.values(), *(p.grad for p in model.parameters())])
+    for other in reports[1:]:
+        assert all(map(torch.equal, reports[0], other))
+
+
+def test_two_snippets_have_one_target_whichever_step_gathers_them():
+    loss = pretrainer(step=(2, 4, 8)).head.loss_module
+    fine, coarse = loss.target(8, interval=1.0), loss.target(8, interval=4.0)
+    assert_close(coarse[0, 1], fine[0, 4])
+    assert_close(loss.target(8), fine)
+
+
+@each_several
+def test_positions_of_every_step_lie_in_the_middle_of_the_window(setting):
+    model = pretrainer(**setting)
+    widest = model.positions(max(model.steps))
+    assert widest[0] == model.start
+    for step in model.steps:
+        positions = model.positions(step)
+        assert len(positions) == model.num_gathered and positions.step == step
+        assert abs((positions[0] - widest[0]) - (widest[-1] - positions[-1])) <= 1
+
+
+def test_windows_too_short_for_the_largest_step_are_refused():
+    model = pretrainer(step=(2, 8))
+    message = f'position 60 is gathered (?s:.*)at least {LONG}'
+    with pytest.raises(ValueError, match=message):
+        model(sequence(LONG - 1, batch=2), mode='loss')
+
+
+@pytest.mark.parametrize('step', [(), (0, 2), (2, 2)])
+def test_steps_that_are_none_or_the_same_are_refused(step):
+    with pytest.raises(ValueError, match='step'):
+        pretrainer(step=step)
+
+
+def test_a_guess_that_looks_at_nothing_is_one_guess_for_all_steps():
+    loss, intervals = pretrainer().head.loss_module, (1.0, 2.0, 4.0)
+    guesses = torch.linspace(0.5, 0.99, 4901)
+
+    def kl(guess, interval):
+        return float(
+            loss(torch.full((8, 8), 2 * guess - 1), interval) - loss.floor(8, None, interval)
+        )
+
+    costs = [sum(kl(guess, i) for i in intervals) / 3 for guess in guesses.tolist()]
+    assert loss.constant_guess_kl(8, intervals) == pytest.approx(min(costs), abs=1e-6)
+
+
+def test_a_compiled_loss_of_several_steps_is_the_plain_one():
+    plain, compiled = (
+        pretrainer(step=(2, 8), compile=c) for c in (False, dict(backend='aot_eager'))
+    )
+    windows = sequence(LONG, batch=4)
+    for key, value in plain(windows, mode='loss').items():
+        assert_close(compiled(windows, mode='loss')[key], value)
 
 
 # --- prediction -----------------------------------------------------------------------------------

@@ -74,7 +74,8 @@ class GateWarmupHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Watch the gate's gradient; whether it is open, a checkpoint remembers."""
         model = unwrapped_model(runner)
-        self._guess_kl = float(model.head.loss_module.constant_guess_kl(model.num_gathered))
+        loss = model.head.loss_module
+        self._guess_kl = float(loss.constant_guess_kl(model.num_gathered, model.intervals))
         self._standardizes = getattr(model.neck, 'standardize', None) is not None
         self._warned = False
         # the message hub is part of a checkpoint

@@ -88,10 +88,16 @@ class SimilarityMatchingHead(BaseModule):
         with torch.autocast(x.device.type, enabled=False):
             return z.detach() @ F.normalize(p, dim=-1).transpose(1, 2)
 
-    def loss(self, x: Tensor) -> dict[str, Tensor]:
-        """``loss`` and ``kl``, the loss above its floor, of gathered features ``(B, C, S)``."""
-        loss = self.loss_module(self(x))
-        return {'loss': loss, 'kl': loss.detach() - self.loss_module.floor(x.shape[-1], x.device)}
+    def loss(self, x: Tensor, interval: float = 1.0) -> dict[str, Tensor]:
+        """``loss`` and ``kl``, the loss above its floor.
+
+        Args:
+            x: Gathered features ``(B, C, S)``.
+            interval: Interval of two neighbours, in the unit of the loss's target.
+        """
+        loss = self.loss_module(self(x), interval)
+        floor = self.loss_module.floor(x.shape[-1], x.device, interval)
+        return {'loss': loss, 'kl': loss.detach() - floor}
 
 
 def _mlp(widths: list[int]) -> nn.Sequential:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmaction.registry import MODELS
 from mmengine.model import BaseModel
@@ -15,12 +17,21 @@ class SoLaPretrainer(BaseModel):
     Training takes windows of consecutive snippets and computes the module at the gathered
     positions only. Prediction runs whole sequences through it.
 
+    With several steps, each window is compared at each of them, and the loss is their mean. The
+    target counts intervals in units of the smallest step at all of them. So it stays one function
+    of the interval in time: two snippets that lie 8 apart get the same target whether step 2 or
+    step 8 gathered them. If each step counted in its own units, one pair would be taught two
+    similarities. Larger steps thus teach what is far apart, where the target is near 0.5; a larger
+    ``coef`` of the loss reaches further. The positions of smaller steps lie in the middle of those
+    of the largest.
+
     Args:
         neck: Config of the module, ``type='SoLa'``.
         head: Config of the head, ``type='SimilarityMatchingHead'``.
         start: First gathered position in a window, in snippets.
-        step: Distance between gathered positions, in snippets.
-        num_gathered: How many are gathered.
+        step: Distance between gathered positions, in snippets; several, such as ``(2, 4, 8)``,
+            compare at each of them.
+        num_gathered: How many are gathered, at each step.
         data_preprocessor: Stacks sequences to ``(B, C, T)``.
         compile: Compile the loss: True, or arguments of ``torch.compile`` such as
             ``dict(mode='reduce-overhead')``. Needs a compiler; equal up to rounding.
@@ -35,6 +46,9 @@ class SoLaPretrainer(BaseModel):
         >>> head = dict(type='SimilarityMatchingHead', in_channels=8, predictor_channels=4)
         >>> sorted(SoLaPretrainer(neck, head)(torch.rand(4, 8, 23), mode='loss'))
         ['kl', 'loss', 'modulation', 'tanh_alpha']
+        >>> several = SoLaPretrainer(neck, head, step=(1, 2))
+        >>> [several.positions(step) for step in several.steps]
+        [range(7, 15), range(4, 19, 2)]
     """
 
     def __init__(
@@ -42,7 +56,7 @@ class SoLaPretrainer(BaseModel):
         neck: dict,
         head: dict,
         start: int = 4,
-        step: int = 2,
+        step: int | Sequence[int] = 2,
         num_gathered: int = 8,
         data_preprocessor: dict | None = None,
         compile: bool | dict = False,
@@ -55,17 +69,22 @@ class SoLaPretrainer(BaseModel):
         self.head = MODELS.build(head)
         self.start = start
         self.step = step
+        self.steps = (step,) if isinstance(step, int) else tuple(step)
         self.num_gathered = num_gathered
         if self.head.in_channels != self.neck.in_channels:
             raise ValueError(
                 f'SoLaPretrainer: head.in_channels is {self.head.in_channels}, but the neck puts '
                 f'out {self.neck.in_channels} channels; set both to those of the features.'
             )
-        if num_gathered < 2 or step < 1:
+        if num_gathered < 2 or not self.steps or min(self.steps) < 1:
             raise ValueError(
                 'SoLaPretrainer: similarity needs num_gathered >= 2 and step >= 1, got '
                 f'num_gathered={num_gathered}, step={step}.'
             )
+        if len(set(self.steps)) < len(self.steps):
+            raise ValueError(f'SoLaPretrainer: expected different steps, got step={step}.')
+        #: Interval of two neighbours at each step, in units of the smallest one.
+        self.intervals = tuple(each / min(self.steps) for each in self.steps)
         if start < self.neck.reach:
             raise ValueError(
                 f'SoLaPretrainer: the module sees {self.neck.reach} snippets to either side, but '
@@ -75,9 +94,9 @@ class SoLaPretrainer(BaseModel):
         # of the class, not of this model: a copy must take its own weights
         self._compare = type(self)._gather_and_compare
         if compile is not False:
-            self._compare = torch.compile(
-                self._compare, **({} if compile is True else dict(compile))
-            )
+            options = {} if compile is True else dict(compile)
+            # windows of a training are of one length; as a variable, a view of them fails
+            self._compare = torch.compile(self._compare, **{'dynamic': False, **options})
 
     def forward(
         self,
@@ -102,21 +121,37 @@ class SoLaPretrainer(BaseModel):
         Args:
             windows: ``(B, C, window)``.
         """
-        last, window = self.start + self.step * (self.num_gathered - 1), windows.shape[-1]
+        last, window = self.positions(max(self.steps))[-1], windows.shape[-1]
         if last + self.neck.reach >= window:
             raise ValueError(
                 f'SoLaPretrainer: windows of {window} snippets, but position {last} is gathered '
                 f'and sees {self.neck.reach} further; set window to at least '
                 f'{last + self.neck.reach + 1}.'
             )
-        return self._compare(self, windows, last)
+        return self._compare(self, windows)
 
-    def _gather_and_compare(self, windows: Tensor, last: int) -> dict[str, Tensor]:
-        change = self.neck.change_at(windows, self.start, self.step, self.num_gathered)
+    def positions(self, step: int) -> range:
+        """The positions in a window that are gathered at a step, in snippets."""
+        spared = (max(self.steps) - step) * (self.num_gathered - 1) // 2
+        first = self.start + spared
+        return range(first, first + step * (self.num_gathered - 1) + 1, step)
+
+    def _gather_and_compare(self, windows: Tensor) -> dict[str, Tensor]:
+        reports = [
+            self._compare_at(windows, step, interval)
+            for step, interval in zip(self.steps, self.intervals)
+        ]
+        if len(reports) == 1:
+            return reports[0]
+        return {key: torch.stack([report[key] for report in reports]).mean() for key in reports[0]}
+
+    def _compare_at(self, windows: Tensor, step: int, interval: float) -> dict[str, Tensor]:
+        positions = self.positions(step)
+        change = self.neck.change_at(windows, positions.start, step, self.num_gathered)
         # in the space that the module computes in, whatever the scale of its output
-        gathered = self.neck.compared(windows[..., self.start : last + 1 : self.step])
+        gathered = self.neck.compared(windows[..., positions.start : positions.stop : step])
         return {
-            **self.head.loss(gathered + change),
+            **self.head.loss(gathered + change, interval),
             'tanh_alpha': self.neck.gate.detach().mean(),
             'modulation': _ratio(change.detach(), gathered),
         }
