@@ -8,23 +8,21 @@ from collections.abc import Sequence
 
 import numpy as np
 from mmaction.registry import METRICS
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import normalize
+from torch import Tensor
 
-from mmsola.evaluation.probed_videos import ProbedVideo, snippets_inside, split_by_role
-from mmsola.models.layers.moving_average import moving_average
+from mmsola.evaluation.probe import ByVideo, Probe
+from mmsola.evaluation.probed_videos import ClassifiedVideo, snippets_inside
 
-REFERENCES = ('untouched', 'smoothed')
-Videos = list[ProbedVideo]
+Videos = list[ClassifiedVideo]
 
 
 @METRICS.register_module()
-class LinearProbe(BaseMetric):
+class LinearProbe(Probe[ClassifiedVideo]):
     """Fit linear classifiers on snippets of some videos, score them on snippets of others.
 
     The features are L2-normalised and SoLa stays as it is. Everything is computed for the untouched
@@ -83,11 +81,9 @@ class LinearProbe(BaseMetric):
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        if smoothing_snippets < 1 or smoothing_snippets % 2 == 0:
-            raise ValueError(
-                f'LinearProbe: smoothing_snippets must be odd, got {smoothing_snippets}.'
-            )
+        super().__init__(
+            smoothing_snippets, max_snippets_per_video, folds, seed, collect_device, prefix
+        )
         unknown = set(targets) - {'foreground', 'classes'}
         if unknown or not targets:
             raise ValueError(
@@ -97,85 +93,27 @@ class LinearProbe(BaseMetric):
         self.regularization_c = regularization_c
         self.ridge_alpha = ridge_alpha
         self.num_classes = num_classes
-        self.smoothing_snippets = smoothing_snippets
-        self.max_snippets_per_video = max_snippets_per_video
-        self.folds = folds
-        self.seed = seed
-        # they do not change during training, so they are measured once
-        self._references: dict[str, dict[str, float]] = {}
-        self._measured: list[str] = []
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep some snippets of each video, before and after SoLa, with their annotation."""
-        for raw, sample in zip(data_batch['inputs'], data_samples):
-            if 'snippet_centres_sec' not in sample:
-                raise ValueError(
-                    f'LinearProbe: {sample["video_name"]} has no annotation, or no timeline to '
-                    "relate it to. Set role='fit' or 'score' on its data set to learn which."
-                )
-            centres = np.asarray(sample['snippet_centres_sec'])
-            count = min(len(centres), self.max_snippets_per_video)
-            kept = np.linspace(0, len(centres) - 1, count).round().astype(int)
-            features = {'sola': sample['sola_feature']}
-            if not self._references:
-                smoothed = moving_average(raw.float(), self.smoothing_snippets)
-                features.update(untouched=raw, smoothed=smoothed)
-            self.results.append(
-                ProbedVideo(
-                    name=sample['video_name'],
-                    role=sample['role'],
-                    group=sample.get('group') or sample['video_name'],
-                    features={
-                        kind: x[:, kept].T.float().cpu().numpy() for kind, x in features.items()
-                    },
-                    inside=snippets_inside(centres[kept], sample['annotations']),
-                )
-            )
-
-    def compute_metrics(self, results: list[ProbedVideo]) -> dict[str, float]:
-        """Figures of SoLa, of untouched and smoothed features, and the gain over untouched ones."""
-        names = [video.name for video in results]
-        if self._references and names != self._measured:
-            raise ValueError(
-                'LinearProbe: the validation videos have changed since the untouched features '
-                'were measured; build a metric of its own for each data set.'
-            )
-        fit, score = split_by_role(results, self.seed)
-        if not self._references:
-            self._references = {kind: self._measure(fit, score, kind) for kind in REFERENCES}
-            self._measured = names
-        metrics: dict[str, float] = {}
-        for key, value in self._measure(fit, score, 'sola').items():
-            metrics[key] = value
-            for kind in REFERENCES:
-                metrics[f'{key}_{kind}'] = self._references[kind][key]
-            metrics[f'{key}_gain'] = value - self._references['untouched'][key]
-        return metrics
-
-    def _measure(self, fit: Videos, score: Videos, kind: str) -> dict[str, float]:
-        metrics = self._score(fit, score, kind)
-        if self.folds >= 2:
-            groups = [video.group for video in fit]
-            if len(set(groups)) < self.folds:
-                raise ValueError(
-                    f'LinearProbe: folds={self.folds} needs as many groups of videos to fit, found '
-                    f'{len(set(groups))}; lower `folds`.'
-                )
-            folds = [
-                self._score([fit[i] for i in inner], [fit[i] for i in held_out], kind)
-                for inner, held_out in GroupKFold(
-                    self.folds, shuffle=True, random_state=self.seed
-                ).split(fit, groups=groups)
-            ]
-            for key in metrics.copy():
-                metrics[f'cv_{key}'] = float(np.mean([fold[key] for fold in folds]))
-        return metrics
-
-    def _score(self, fit: Videos, score: Videos, kind: str) -> dict[str, float]:
-        x_fit, x_score = (
-            normalize(np.concatenate([video.features[kind] for video in videos]))
-            for videos in (fit, score)
+    def _keep(
+        self, sample: dict, features: dict[str, Tensor], centres_sec: np.ndarray, kept: np.ndarray
+    ) -> ClassifiedVideo:
+        return ClassifiedVideo(
+            name=sample['video_name'],
+            role=sample['role'],
+            group=sample.get('group') or sample['video_name'],
+            features={kind: x[:, kept].T.float().cpu().numpy() for kind, x in features.items()},
+            inside=snippets_inside(centres_sec[kept], sample['annotations']),
         )
+
+    def _rows(self, fit: Videos, score: Videos, kind: str) -> tuple[ByVideo, ByVideo]:
+        return (
+            [normalize(video.features[kind]) for video in fit],
+            [normalize(video.features[kind]) for video in score],
+        )
+
+    def _score(
+        self, fit: Videos, score: Videos, x_fit: np.ndarray, x_score: np.ndarray
+    ) -> dict[str, float]:
         metrics: dict[str, float] = {}
         if 'foreground' in self.targets:
             metrics.update(self._foreground(fit, score, x_fit, x_score))

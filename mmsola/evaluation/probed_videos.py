@@ -1,10 +1,11 @@
-"""Videos of a linear probe: features and labels by snippet, and who is fitted, who is scored."""
+"""Videos of a probe: features and labels by snippet, and who is fitted, who is scored."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from mmengine.logging import print_log
@@ -20,13 +21,22 @@ class ProbedVideo:
         role: ``'fit'``, ``'score'`` or None.
         group: What must not be on both sides; its own name where the annotation names none.
         features: Kind of feature -> ``(T, C)``.
-        inside: Class -> ``(T,)``, which snippets have their centre inside one of its segments.
     """
 
     name: str
     role: str | None
     group: str
     features: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ClassifiedVideo(ProbedVideo):
+    """A video whose snippets are inside segments, or not.
+
+    Args:
+        inside: Class -> ``(T,)``, which snippets have their centre inside one of its segments.
+    """
+
     inside: dict[str, np.ndarray]
 
     def action(self) -> np.ndarray:
@@ -50,12 +60,16 @@ def snippets_inside(centres_sec: np.ndarray, annotations: Sequence[dict]) -> dic
     return inside
 
 
+AnyVideo = TypeVar('AnyVideo', bound=ProbedVideo)
+
+
 def split_by_role(
-    videos: Sequence[ProbedVideo], seed: int
-) -> tuple[list[ProbedVideo], list[ProbedVideo]]:
+    videos: Sequence[AnyVideo], seed: int, metric: str = 'LinearProbe'
+) -> tuple[list[AnyVideo], list[AnyVideo]]:
     """The videos to fit and those to score, with no video and no group on both sides.
 
-    Where no video has a role, a third of the groups is held out by ``seed``.
+    Where no video has a role, a third of the groups is held out by ``seed``. Messages
+    begin with the name ``metric``.
 
     Raises:
         ValueError: One side is empty, a video is on both, or only some have a role.
@@ -67,7 +81,7 @@ def split_by_role(
         return [videos[i] for i in fit_index], [videos[i] for i in score_index]
     if not roles['fit'] or not roles['score'] or roles[None]:
         raise ValueError(
-            f"LinearProbe: needs videos with role='fit' and with role='score' and none without, "
+            f"{metric}: needs videos with role='fit' and with role='score' and none without, "
             f'found {dict(roles)}. Set `role` on each data set of val_dataloader, or on none.'
         )
     score = [video for video in videos if video.role == 'score']
@@ -76,18 +90,18 @@ def split_by_role(
     twice = [video.name for video in fit if video.name in names_scored]
     if twice:
         raise ValueError(
-            f'LinearProbe: {len(twice)} videos are both fitted and scored, for example '
+            f'{metric}: {len(twice)} videos are both fitted and scored, for example '
             f'{twice[0]}. Give the two data sets disjoint annotations or subsets.'
         )
     disjoint = [video for video in fit if video.group not in groups_scored]
     if not disjoint:
         raise ValueError(
-            f'LinearProbe: every one of {len(fit)} videos to fit shares its group with one to '
+            f'{metric}: every one of {len(fit)} videos to fit shares its group with one to '
             'score; choose another group_field or another split.'
         )
     if len(disjoint) < len(fit):
         print_log(
-            f'LinearProbe: {len(fit) - len(disjoint)} of {len(fit)} videos to fit are left out, '
+            f'{metric}: {len(fit) - len(disjoint)} of {len(fit)} videos to fit are left out, '
             'their group is scored.',
             'current',
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsola.evaluation.linear_probe import REFERENCES
 from mmsola.evaluation.paired import paired_difference
+from mmsola.evaluation.probe import REFERENCES
 from mmsola.files.json_file import is_number
 
 
