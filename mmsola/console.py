@@ -29,6 +29,7 @@ GROUPS = {
         'test': 'test a checkpoint',
         'train-seeds': 'pretrain SoLa with several seeds, and print what it gains',
         'compare': 'compare configs over paired seeds',
+        'study': 'compare arms over sets, localizers and shares of labels',
         'bsn-proposals': 'make the proposals of BSN, between TEM and PEM',
     },
     'results': {

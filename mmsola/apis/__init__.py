@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mmsola.apis.extraction import extract_features
     from mmsola.apis.inference import LocalizationInferencer
     from mmsola.apis.publish import publish_model
+    from mmsola.apis.study import run_study
     from mmsola.apis.training import test, train
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     'export_features',
     'extract_features',
     'publish_model',
+    'run_study',
     'test',
     'train',
 ]
@@ -29,6 +31,7 @@ _MODULES = {
     'export_features': 'export',
     'extract_features': 'extraction',
     'publish_model': 'publish',
+    'run_study': 'study',
     'test': 'training',
     'train': 'training',
 }

@@ -19,8 +19,8 @@ from mmaction.utils import register_all_modules
 from mmengine.config import Config
 
 from mmsola.atomic import replacing
-from mmsola.engine.config_file import add_cfg_options, read_config
-from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
+from mmsola.engine.config_file import add_cfg_options
+from mmsola.engine.measured_config import read_measured_config
 from mmsola.engine.run_versions import (
     Versions,
     version_columns,
@@ -117,12 +117,7 @@ def main() -> None:
 def load(args: argparse.Namespace, name: str, path: str) -> Config:
     """The config of one name, with its settings laid over it."""
     own = [option for who, *options in args.options_for if who == name for option in options]
-    cfg = read_config(path, [*args.cfg_options, *own])
-    if cfg.get('val_evaluator') is None:
-        raise SystemExit(f'{path}: has no validation, so there is nothing to compare.')
-    cfg.pop('work_dir', None)
-    warn_of_misspelt_keys(cfg)
-    return cfg
+    return read_measured_config(path, [*args.cfg_options, *own])
 
 
 def train(args: argparse.Namespace, runs: list[SeedRun]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import add_cfg_options, read_config
+from mmsola.engine.measured_config import chosen_by
 from mmsola.engine.misspelt_keys import warn_of_misspelt_keys
 from mmsola.engine.run_versions import version_columns, versions_in_words, versions_of
 from mmsola.engine.seed_runs import (
@@ -46,12 +47,7 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     warn_of_misspelt_keys(cfg)
     work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
-    key = cfg.default_hooks.checkpoint.get('save_best')
-    if not isinstance(key, str) or cfg.get('val_evaluator') is None:
-        raise SystemExit(
-            f'{args.config}: needs validation and one figure to choose the epoch by; set '
-            "default_hooks=dict(checkpoint=dict(save_best='probe/auc'))."
-        )
+    key = chosen_by(cfg, args.config)
     runs = [SeedRun(cfg, seed, work_dir / f'seed_{seed}') for seed in args.seeds]
     rows = []
     total = sum(run.max_epochs for run in runs)

@@ -38,7 +38,7 @@ class SeedRunError(ValueError):
 
 @dataclass(frozen=True)
 class SeedRun:
-    """One training. ``{seed}`` in any text of the config stands for its seed.
+    """One training. In any text of the config, ``{seed}`` is its seed and ``{folder}`` its folder.
 
     Finished runs are kept; one that was killed goes on from its newest checkpoint.
     """
@@ -58,7 +58,7 @@ class SeedRun:
         Raises:
             SeedRunError: The folder says that it is one.
         """
-        if self._stamp.exists() and self._stamp.read_text() != self._settings():
+        if self._stamp.exists() and self._stamp.read_text() != self.settings():
             raise SeedRunError(
                 f'{self.folder}: was trained with another config or other options; choose another '
                 '--work-dir, or remove it.'
@@ -148,21 +148,23 @@ class SeedRun:
 
     def _write_config(self) -> Path:
         config = self.folder / 'config.py'
+        filled = Config(_filled(self._seeded(), '{folder}', str(self.folder)))
         with replacing(config) as partial:
-            partial.write_text(self._seeded().pretty_text)
+            partial.write_text(filled.pretty_text)
         with replacing(self._stamp) as partial:
-            partial.write_text(self._settings())
+            partial.write_text(self.settings())
         return config
 
     @property
     def _stamp(self) -> Path:
         return self.folder / 'settings.sha256'
 
-    def _seeded(self) -> Config:
-        return Config(_with_seed(self.cfg.to_dict(), self.seed))
+    def _seeded(self) -> Any:
+        return _filled(self.cfg.to_dict(), '{seed}', str(self.seed))
 
-    def _settings(self) -> str:
-        return hashlib.sha256(repr(sorted(self._seeded().to_dict().items())).encode()).hexdigest()
+    def settings(self) -> str:
+        """A digest of all settings, which differs where one of them does."""
+        return hashlib.sha256(repr(sorted(self._seeded().items())).encode()).hexdigest()
 
     def _add_cost(self, seconds: float, memory_kb: float) -> None:
         before = self.cost()
@@ -295,11 +297,12 @@ def check_seeds_and_jobs(parser: argparse.ArgumentParser, seeds: Sequence[int], 
         parser.error('--jobs is at least 1')
 
 
-def _with_seed(value: object, seed: int) -> object:
+def _filled(value: object, placeholder: str, text: str) -> object:
+    """The value with this text in each of its texts that has the placeholder."""
     if isinstance(value, str):
-        return value.replace('{seed}', str(seed))
+        return value.replace(placeholder, text)
     if isinstance(value, dict):
-        return {key: _with_seed(item, seed) for key, item in value.items()}
+        return {key: _filled(item, placeholder, text) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_with_seed(item, seed) for item in value)
+        return type(value)(_filled(item, placeholder, text) for item in value)
     return value

@@ -45,10 +45,7 @@ class AverageRecall:
     @property
     def auc(self) -> float:
         """Area under AR over AN, in percent of the greatest possible, as ActivityNet has it."""
-        average = self.recall.mean(axis=0)
-        # the trapezium rule; NumPy's name for it depends on its version
-        area = ((average[1:] + average[:-1]) / 2 * np.diff(self.average_numbers)).sum()
-        return 100 * float(area / self.average_numbers[-1])
+        return float(_area(self.recall[None], self.average_numbers)[0])
 
 
 def distinct_proposals(found: LabelledSegments) -> np.ndarray:
@@ -92,31 +89,90 @@ def average_recall(
     Raises:
         ValueError: There is no segment at all.
     """
-    videos = [name for name, segments in ground_truth.items() if len(segments)]
-    if not videos:
-        raise ValueError('average recall: there is no annotated segment in any video.')
-    total = sum(len(proposals.get(name, ())) for name in videos)
-    ratio = max_avg_proposals * len(videos) / max(total, 1)
-    # the greatest tIoU that each segment of a video (n) meets among its first proposals (given)
-    best: list[np.ndarray] = []
-    for name in videos:
-        segments = np.asarray(ground_truth[name], float)[:, :2]
-        found = np.asarray(proposals.get(name, ()), float).reshape(-1, 3)
-        given = min(int(len(found) * ratio + ROUNDING), len(found))
-        ranked = found[np.argsort(-found[:, 2], kind='stable')][:given]
-        best.append(np.maximum.accumulate(temporal_iou(segments, ranked[:, :2]), axis=1))
-    num_given = max(sum(so_far.shape[1] for so_far in best), 1)
+    found = FoundSegments(ground_truth, proposals, tiou_thresholds, max_avg_proposals)
+    once = np.ones((1, len(ground_truth)))
 
     def recall_at(numbers: np.ndarray) -> np.ndarray:
-        share = numbers * len(videos) / num_given
-        met = []
-        for so_far in best:
-            given = so_far.shape[1]
-            counted = np.minimum((given * share + ROUNDING).astype(int), given)
-            none = np.zeros((len(so_far), 1))  # what no proposal meets
-            met.append(np.concatenate([none, so_far], axis=1)[:, counted])
-        overlap = np.concatenate(met)  # (segments, numbers)
-        return np.stack([(overlap >= tiou - ROUNDING).mean(axis=0) for tiou in tiou_thresholds])
+        return found.recall_at(numbers, once)[0]
 
-    numbers = np.arange(1, 101) / 100 * max_avg_proposals
-    return AverageRecall(numbers, recall_at(numbers), recall_at)
+    return AverageRecall(found.average_numbers, recall_at(found.average_numbers), recall_at)
+
+
+class FoundSegments:
+    """How many segments the first proposals find: what average recall is made of, for any videos.
+
+    Args:
+        ground_truth: As for :func:`average_recall`.
+        proposals: As there.
+        tiou_thresholds: As there.
+        max_avg_proposals: As there.
+
+    Attributes:
+        average_numbers: ``(100,)``, AN in hundredths of its greatest value.
+
+    Raises:
+        ValueError: There is no segment at all.
+    """
+
+    def __init__(
+        self,
+        ground_truth: Mapping[str, np.ndarray],
+        proposals: Mapping[str, np.ndarray],
+        tiou_thresholds: Sequence[float],
+        max_avg_proposals: int,
+    ) -> None:
+        self._num_segments = np.array([len(segments) for segments in ground_truth.values()])
+        if not self._num_segments.any():
+            raise ValueError('average recall: there is no annotated segment in any video.')
+        self.average_numbers = np.arange(1, 101) / 100 * max_avg_proposals
+        self._greatest = max_avg_proposals
+        self._num_proposals = np.array([len(proposals.get(name, ())) for name in ground_truth])
+        least = np.asarray(tiou_thresholds, float) - ROUNDING
+        # of a video, how many segments its first n proposals find, (thresholds, 1 + proposals)
+        self._found: list[np.ndarray] = []
+        for name, segments in ground_truth.items():
+            rows = np.asarray(proposals.get(name, ()), float).reshape(-1, 3)
+            ranked = rows[np.argsort(-rows[:, 2], kind='stable')]
+            overlap = temporal_iou(np.asarray(segments, float).reshape(-1, 2), ranked[:, :2])
+            best = np.maximum.accumulate(overlap, axis=1)
+            found = [(best >= tiou).sum(axis=0) for tiou in least]
+            self._found.append(np.pad(np.stack(found), ((0, 0), (1, 0))))  # no proposal, none found
+
+    def recall_at(self, numbers: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Recall ``(R, thresholds, numbers)`` where each video counts so many times.
+
+        It is that of ground truth and proposals which hold a video as often.
+
+        Args:
+            numbers: AN, ``(numbers,)``.
+            times: How often each video counts, ``(R, videos)``, in the order of the ground truth.
+
+        Returns:
+            NaN where no video that counts has a segment.
+        """
+        times = times * (self._num_segments > 0)  # others are not part of this task
+        num_videos, num_segments = times.sum(axis=1), times @ self._num_segments
+        ratio = self._greatest * num_videos / np.maximum(times @ self._num_proposals, 1)
+        given = (self._num_proposals * ratio[:, None] + ROUNDING).astype(int)
+        given = np.minimum(given, self._num_proposals)  # (R, videos)
+        num_given = np.maximum((times * given).sum(axis=1), 1)
+        share = numbers * num_videos[:, None] / num_given[:, None]  # (R, numbers)
+        found = np.zeros((len(self._found[0]), len(times), len(numbers)))
+        for i in np.flatnonzero(times.any(axis=0)):
+            of_video = given[:, i, None]
+            counted = np.minimum((of_video * share + ROUNDING).astype(int), of_video)
+            found += times[:, i, None] * self._found[i][:, counted]
+        with np.errstate(invalid='ignore'):
+            return (found / num_segments[:, None]).swapaxes(0, 1)
+
+    def auc(self, times: np.ndarray) -> np.ndarray:
+        """:attr:`AverageRecall.auc` ``(R,)``; ``times`` as for :meth:`recall_at`."""
+        return _area(self.recall_at(self.average_numbers, times), self.average_numbers)
+
+
+def _area(recall: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Area ``(R,)`` under recall ``(R, thresholds, numbers)``, in percent of the greatest."""
+    average = recall.mean(axis=1)
+    # the trapezium rule; NumPy's name for it depends on its version
+    area = ((average[:, 1:] + average[:, :-1]) / 2 * np.diff(numbers)).sum(axis=1)
+    return 100 * area / numbers[-1]

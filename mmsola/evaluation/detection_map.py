@@ -27,22 +27,66 @@ def average_precision(
     for rounding (thresholds are compared in double precision) and the order of equal scores, which
     is that of the file here and an unstable sort's there.
     """
-    thresholds = np.asarray(tiou_thresholds, float)
-    labels = sorted({label for video in ground_truth.values() for label in video.labels})
-    class_of = _ClassIndex((label, i) for i, label in enumerate(labels))
-    names = list(ground_truth)
-    truth = _Flat([ground_truth[name] for name in names], class_of)
-    found = _Flat([detections.get(name, _NOTHING) for name in names], class_of)
-    found.keep(found.label >= 0)
-    # by class, then from the best score down; ties stay in the order of the file
-    found.keep(np.lexsort((-found.score, found.label)))
-    hits = _hits(found, truth, len(labels), thresholds - ROUNDING)
-    begin = np.searchsorted(found.label, np.arange(len(labels) + 1))
-    num_segments = np.bincount(truth.label, minlength=len(labels))
-    return {
-        label: np.array([_area(hit[begin[i] : begin[i + 1]], num_segments[i]) for hit in hits])
-        for i, label in enumerate(labels)
-    }
+    matched = MatchedDetections(ground_truth, detections, tiou_thresholds)
+    return dict(zip(matched.labels, matched.average_precision(np.ones((1, len(ground_truth))))[0]))
+
+
+class MatchedDetections:
+    """Which detections find a segment: what average precision is made of, for any videos.
+
+    Args:
+        ground_truth: As for :func:`average_precision`.
+        detections: As there.
+        tiou_thresholds: As there.
+
+    Attributes:
+        labels: The annotated classes.
+    """
+
+    def __init__(
+        self,
+        ground_truth: Mapping[str, LabelledSegments],
+        detections: Mapping[str, LabelledSegments],
+        tiou_thresholds: Sequence[float],
+    ) -> None:
+        thresholds = np.asarray(tiou_thresholds, float)
+        self.labels = sorted({label for video in ground_truth.values() for label in video.labels})
+        class_of = _ClassIndex((label, i) for i, label in enumerate(self.labels))
+        names = list(ground_truth)
+        truth = _Flat([ground_truth[name] for name in names], class_of)
+        found = _Flat([detections.get(name, _NOTHING) for name in names], class_of)
+        found.keep(found.label >= 0)
+        # by class, then from the best score down; ties stay in the order of the file
+        found.keep(np.lexsort((-found.score, found.label)))
+        self._hits = _hits(found, truth, len(self.labels), thresholds - ROUNDING)
+        self._begin = np.searchsorted(found.label, np.arange(len(self.labels) + 1))
+        self._video = found.video
+        self._num_segments = np.zeros((len(names), len(self.labels)))
+        np.add.at(self._num_segments, (truth.video, truth.label), 1)
+
+    def average_precision(self, times: np.ndarray) -> np.ndarray:
+        """Average precision ``(R, classes, thresholds)`` where each video counts so many times.
+
+        It is that of ground truth and detections which hold a video as often.
+
+        Args:
+            times: How often each video counts, ``(R, videos)``, in the order of the ground truth.
+
+        Returns:
+            NaN for a class without a segment in the videos that count.
+        """
+        num_segments = times @ self._num_segments
+        areas = np.full((len(times), len(self.labels), len(self._hits)), np.nan)
+        for i in range(len(self.labels)):
+            of_class = slice(self._begin[i], self._begin[i + 1])
+            counted = times[:, self._video[of_class]]  # (R, detections of the class)
+            so_far = counted.cumsum(axis=1)
+            annotated = num_segments[:, i] > 0
+            for j, hit in enumerate(self._hits[:, of_class]):
+                position = np.flatnonzero(hit)
+                area = _area(counted[:, position], so_far[:, position])
+                areas[annotated, i, j] = area[annotated] / num_segments[annotated, i]
+        return areas
 
 
 _NOTHING = LabelledSegments(np.zeros((0, 2)), [], np.zeros(0))
@@ -110,9 +154,14 @@ def _hits(found: _Flat, truth: _Flat, num_classes: int, thresholds: np.ndarray) 
     return hits
 
 
-def _area(hit: np.ndarray, num_segments: int) -> float:
-    """Area under interpolated precision over recall, of detections from the best score down."""
-    position = np.flatnonzero(hit)
+def _area(hits: np.ndarray, so_far: np.ndarray) -> np.ndarray:
+    """Sum of interpolated precision over hits, of detections from the best score down; ``(R,)``.
+
+    Args:
+        hits: How often each detection that hits counts, ``(R, hits)``.
+        so_far: How many detections there are up to it, likewise.
+    """
     # precision rises at hits only, so the best one at this recall or any greater is at a hit
-    precision = np.arange(1, len(position) + 1) / (position + 1)
-    return float(np.maximum.accumulate(precision[::-1]).sum() / num_segments)
+    precision = hits.cumsum(axis=1) / np.maximum(so_far, 1)
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)
+    return (best * hits[:, ::-1]).sum(axis=1)

@@ -17,6 +17,7 @@ from mmsola.evaluation.average_recall import ACTIVITYNET_GRID, average_recall, d
 from mmsola.evaluation.classified_proposals import ProposalClasses
 from mmsola.evaluation.conventions import Convention
 from mmsola.evaluation.detection_map import average_precision
+from mmsola.evaluation.measured_videos import MeasuredVideos, MeasuredWith
 from mmsola.files.name_match import match_names, rules_used
 from mmsola.messages.first_few import first_few
 from mmsola.structures.labelled_segments import (
@@ -73,6 +74,8 @@ class LocalizationMetric(BaseMetric):
         blocked_videos: Videos that do not count: names, or a json file with a list of them.
         out_file: Write ActivityNet's submission json here.
         strip_prefix: Cut this off the names in it, for example ``'v_'``.
+        measured_file: Keep in this npz file what was measured last, for a bootstrap over videos
+            (:class:`MeasuredVideos`).
 
     Raises:
         MetricError: A setting that cannot be, such as an AN above max_proposals; no result at all,
@@ -108,6 +111,7 @@ class LocalizationMetric(BaseMetric):
         blocked_videos: str | Sequence[str] = (),
         out_file: str | None = None,
         strip_prefix: str = '',
+        measured_file: str | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -142,6 +146,7 @@ class LocalizationMetric(BaseMetric):
         self.merge = {'alpha': 0.4, 'tiou': 0.5, **(merge or {})}
         self.out_file = out_file
         self.strip_prefix = strip_prefix
+        self.measured_file = measured_file
         options = dict(class_scores or {})
         unknown = sorted(options.keys() - {'file', 'top_k', 'multiply'})
         if unknown:
@@ -239,9 +244,22 @@ class LocalizationMetric(BaseMetric):
                 logging.WARNING,
             )
             return {}
+        is_agnostic = self._is_agnostic(ground_truth, detections)
+        if self.measured_file is not None and is_main_process():
+            MeasuredVideos(
+                ground_truth,
+                proposals,
+                detections,
+                MeasuredWith(
+                    self.tiou_thresholds,
+                    self.map_tiou_thresholds,
+                    self.max_proposals,
+                    is_agnostic,
+                ),
+            ).write(self.measured_file)
         return {
             **self._recall_figures(ground_truth, proposals),
-            **self._precision_figures(ground_truth, detections),
+            **self._precision_figures(ground_truth, detections, is_agnostic),
         }
 
     def _recall_figures(
@@ -260,16 +278,25 @@ class LocalizationMetric(BaseMetric):
             figures[f'AR@{number}'] = recall.at(number)
         return figures
 
-    def _precision_figures(
+    def _is_agnostic(
         self,
         ground_truth: Mapping[str, LabelledSegments],
         detections: Mapping[str, LabelledSegments],
-    ) -> dict[str, float]:
+    ) -> bool:
+        """Whether all segments count as one class."""
         found_classes = labels_of(detections) - {''}
         # a file of results names what has no label 'action', so these are one and the same
         is_agnostic = self.class_agnostic or not found_classes - {CLASS_AGNOSTIC_LABEL}
         if not is_agnostic:
             self._check_classes(found_classes, labels_of(ground_truth))
+        return is_agnostic
+
+    def _precision_figures(
+        self,
+        ground_truth: Mapping[str, LabelledSegments],
+        detections: Mapping[str, LabelledSegments],
+        is_agnostic: bool,
+    ) -> dict[str, float]:
         precision = average_precision(
             of_one_class(ground_truth) if is_agnostic else ground_truth,
             of_one_class(detections) if is_agnostic else all_labelled(detections),
