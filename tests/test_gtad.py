@@ -6,6 +6,7 @@ are not in it: each tensor is drawn from a seed.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from mmengine.structures import InstanceData
 from small_localizers import CHANNELS, GTAD, LENGTH
 from torch.testing import assert_close
 
+from mmsola.evaluation.classified_proposals import ProposalClasses
 from mmsola.messages.argument_checks import ArgumentError
 from mmsola.models.layers.gcnext import GCNeXt, nearest_neighbours
 from mmsola.models.localizers.proposals import ranked_proposals, subgraph_proposals
@@ -192,7 +194,7 @@ def test_gradients_and_a_step_of_adam_are_the_published_ones(reference, fast):
     assert_close(losses[-1].item(), expected, rtol=1e-6, atol=0)
 
 
-def test_proposals_are_the_published_ones(reference):
+def test_proposals_are_the_published_ones(reference, tmp_path):
     """Of two windows, of the video, and with the classes of it."""
     skip, alpha, length, longest = reference['post.skip_nms_thr_tscale_maxdur'].tolist()
     length, longest = int(length), int(longest)
@@ -217,6 +219,20 @@ def test_proposals_are_the_published_ones(reference):
     expected = reference['post.merged.score_xmin_xmax']
     np.testing.assert_allclose(merged.segments, expected[:, 1:], rtol=1e-9)
     np.testing.assert_allclose(merged.scores, expected[:, 0], rtol=1e-9)
+    of_classes = zip(reference['post.thumos_class_ids'], reference['post.class_scores'].tolist())
+    scores = {'results': {'v': {str(label): score for label, score in of_classes}}}
+    (tmp_path / 'classes.json').write_text(json.dumps(scores))
+    classes = ProposalClasses(str(tmp_path / 'classes.json'), top_k=2, multiply=True)
+    found = classes.detections({'v': merged})['v']
+    order = np.arange(400).reshape(2, 200).T.flatten()  # a proposal's classes beside each other
+    assert [int(found.labels[i]) for i in order] == reference['post.result.class_id'].tolist()
+    # the published ones are rounded to six digits, and to a tenth of a second
+    expected = reference['post.result.score']
+    np.testing.assert_allclose(found.scores[order], expected, rtol=0, atol=5.1e-7)
+    fps, num_frames = reference['post.fps_numframes'].tolist()
+    seconds = found.segments[order].clip(0, num_frames) / fps
+    expected = reference['post.result.segment_seconds']
+    np.testing.assert_allclose(seconds, expected, rtol=0, atol=0.05 + 1e-9)
 
 
 # --- the same in less time ------------------------------------------------------------------------
@@ -307,6 +323,22 @@ def test_batches_of_any_size_give_what_each_video_gives_alone():
     together = model(x)
     for i in range(5):
         assert_close([part[i : i + 1] for part in together], list(model(x[i : i + 1])))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('fast', [True, False])
+def test_half_precision_is_coarse_and_nothing_else(dtype, fast):
+    """Of the whole model, and of autocast."""
+    model = build(fast=fast).eval()
+    with torch.no_grad():
+        expected = model(sequences().float())
+        with torch.autocast('cpu', torch.bfloat16):
+            found = [model(sequences().float())]
+        found.append(model.to(dtype)(sequences().to(dtype)))
+    for outputs in found:
+        for a, b in zip(outputs, expected):
+            assert_close(a.float(), b, rtol=0.05, atol=0.02)
+    assert found[1][0].dtype == dtype
 
 
 # --- losses ---------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from generated_videos import write_sound, write_video
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from small_localizers import GTAD
 from small_recognizers import recognizer, weights
 
 from mmsola.apis.extraction import ExtractionError, extract_features
@@ -287,6 +288,21 @@ def test_long_videos_are_looked_at_in_windows_and_merged(root):
     assert len(found) == 100
     ends = np.array([entry['segment'] for entry in found])
     assert ends.min() >= 0 and ends.max() <= 20.8
+
+
+def test_gtad_localizes_a_long_video_in_windows(root, tmp_path):
+    """As any localizer with a neck; the class is not named anywhere."""
+    cfg = localizer(root)
+    cfg.model = dict(**GTAD, neck=cfg.model.neck)
+    cfg.model.update(feat_dim=32, temporal_dim=16)
+    cfg.test_dataloader.dataset.update(type='SlidingWindowDataset', window=16, overlap=0.5)
+    cfg.test_evaluator['merge'] = dict(alpha=0.46, tiou=0.0)
+    model = MODELS.build(cfg.model)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'gtad.pth')
+    inferencer = LocalizationInferencer(cfg, tmp_path / 'gtad.pth', device='cpu')
+    (found,) = of(inferencer(root / 'videos' / 'long.mp4', batch_size=2)).values()
+    ends = np.array([entry['segment'] for entry in found])
+    assert len(found) == 100 and ends.min() >= 0 and 10 < ends.max() <= 20.8
 
 
 def test_pictures_and_films_are_written_and_returned(root, inferencer, tmp_path):

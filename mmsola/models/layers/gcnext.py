@@ -73,7 +73,8 @@ def nearest_neighbours(x: Tensor, num_neighbours: int) -> Tensor:
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         x = x.to(torch.promote_types(x.dtype, torch.float32))  # half is too coarse to rank by
         squared = x.square().sum(dim=1, keepdim=True)  # (B, 1, T)
-        nearness = 2 * x.transpose(1, 2) @ x - squared - squared.transpose(1, 2)  # (B, T, T)
+        # less what is the same for all that a snippet is compared with, its own norm
+        nearness = 2 * x.transpose(1, 2) @ x - squared  # (B, T, T)
         return nearness.topk(num_neighbours, dim=-1).indices
 
 
