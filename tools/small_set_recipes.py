@@ -1,4 +1,4 @@
-"""The variants of pretraining that the recipes of the small sets were chosen of, with their figures.
+"""The variants of pretraining that the recipes of the small sets were chosen of, and figures.
 
 Each is trained with a few seeds. Figures are those of training videos alone: cross-validated ones,
 and change/contrast, which reads no labels. Run it again to go on; needs the sets in data/.
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--sets', nargs='+', choices=list(RATES), default=list(RATES))
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0])
     parser.add_argument('--jobs', type=int, default=1, help='trainings at a time')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/recipes'))
     return parser.parse_args()
