@@ -78,7 +78,7 @@ def test_mean_and_deviation_are_those_of_all_snippets_together():
     found, together = moments(videos), np.concatenate(videos).astype('f8')
     np.testing.assert_allclose(found.mean, together.mean(0), rtol=1e-12)
     np.testing.assert_allclose(found.std[:-1], together.std(0)[:-1], rtol=1e-9)
-    assert found.std[-1] == 0  # although rounding leaves 1e-17
+    assert found.std[-1] == 0
     assert (found.count, found.num_videos) == (38, 3)
 
 
@@ -87,6 +87,13 @@ def test_small_spread_of_a_large_constant_is_not_lost():
     video = 1e4 + np.random.default_rng(0).normal(0, 0.1, (4000, 1))
     parts = np.array_split(video, 7)
     assert moments(parts).std[0] == pytest.approx(video.std(), rel=1e-6)
+
+
+@pytest.mark.parametrize('value', [0.1, 1e4 + 0.1])
+def test_a_constant_channel_has_no_spread_although_rounding_leaves_some(value):
+    found = moments([np.full((length, 1), value) for length in (7, 20, 11)])
+    assert found.squares[0] > 0  # the case is a hard one
+    assert found.std[0] == 0
 
 
 def test_shares_of_two_make_the_whole():
