@@ -54,7 +54,7 @@ def settings(tmp_path):
         arms=dict(
             plain=dict(),
             smooth=['model.kernel_size={width}'],
-            sola=dict(load_from='{checkpoint}', tag='{sola} of {seed}'),
+            sola=dict(load_from='{checkpoint}', tag='{share} of {seed}'),
             late=dict(load_from='{sola}'),
         ),
         baseline='plain',
@@ -207,7 +207,7 @@ def test_the_config_of_a_run_says_all_that_it_is(settings, tmp_path):
     found = {run.name: run for run in runs(settings, tmp_path, build_models=False).runs}
     whole, part = (found['set_BMN', share, 'sola', 1].run for share in (1.0, 0.25))
     checkpoint = f'{tmp_path}/pretrainings/sola/seed_1/best_*.pth'
-    assert (whole.cfg.load_from, whole.cfg.tag) == (checkpoint, f'{checkpoint} of 1')
+    assert (whole.cfg.load_from, whole.cfg.tag) == (checkpoint, '1.0 of 1')
     assert whole.cfg.train_cfg == dict(max_epochs=8, val_interval=2)
     assert whole.cfg.train_dataloader.dataset == dict(type='SnippetFeatureDataset')
     # as many steps, of other videos for each seed
