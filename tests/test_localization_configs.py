@@ -33,8 +33,8 @@ SHIPPED = shipped_configs()
 CONFIGS = {
     name: path
     for name, path in SHIPPED.items()
-    # test_end_to_end.py has what learns from frames
-    if not name.startswith(('sola_pretrain_', 'recognition_', 'finetune_'))
+    # test_end_to_end.py has what learns from frames, test_study.py what runs other configs
+    if not name.startswith(('sola_pretrain_', 'recognition_', 'finetune_', 'study_'))
 }
 NECKS = ('sola_', 'scratch_', 'smooth_')  # what may stand before the name of the plain config
 # these need what other configs write, and run after them; DRN is not in every MMAction2

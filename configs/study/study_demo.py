@@ -37,7 +37,10 @@ rows = [
         set='demo',
         localizer='BMN',
         config='mmsola::bmn/bmn_demo.py',
-        options=dict(train_cfg=dict(max_epochs=4, val_interval=1)),
+        options=dict(
+            model=dict(temporal_dim=32, hidden_dim_2d=16, hidden_dim_3d=32),
+            train_cfg=dict(max_epochs=8, val_interval=2),
+        ),
         values=dict(channels=64),
     )
 ]

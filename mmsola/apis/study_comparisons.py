@@ -11,9 +11,9 @@ from mmsola.engine.study_config import Study, StudyRow
 from mmsola.engine.study_part import StudyError
 from mmsola.engine.study_runs import MEASURED_FILE, StudyRun
 from mmsola.evaluation.agreement import Agreement, agreement
-from mmsola.evaluation.linear_probe import REFERENCES
 from mmsola.evaluation.measured_videos import MeasuredVideos, MeasuredVideosError
 from mmsola.evaluation.paired import PairedDifference, paired_difference
+from mmsola.evaluation.probe import REFERENCES
 from mmsola.evaluation.seeds import validations_of
 from mmsola.evaluation.video_bootstrap import NUM_RESAMPLES, DrawnVideos, bootstrap_interval
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mmsola.visualization.lettering import drawable
 
@@ -32,6 +33,7 @@ def draw_curves(
                 _draw_arm(panel, drawable(arm), f'C{i}', validations, figure)
             panel.set_title(drawable(f'{figure}, {name}'), fontsize='medium')
             panel.set_xlabel('epoch', fontsize='small')
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = grid[0, 0].get_legend_handles_labels()
     if handles:
         canvas.legend(handles, labels, loc='outside lower center', ncols=len(handles))
