@@ -41,8 +41,6 @@ class UntrimmedVideoDataset(BaseActionDataset):
             one video. A smaller share is a part of a larger one. The classes stay those of all
             videos, and some may have no video in the share; both are counted in the log.
         share_seed: Which videos these are; another seed draws others.
-        share_keeps_length: Repeat the videos of the share until they are as many as all were, so
-            that an epoch has as many steps. For localizers; a pretraining needs no labels.
 
     Where classes are asked for, by these arguments or by ``GenerateGridSegments`` in the pipeline,
     each annotation has its ``class_index``. How much is left out of the annotations is
@@ -65,7 +63,6 @@ class UntrimmedVideoDataset(BaseActionDataset):
         ignored_classes: Sequence[str] = (),
         label_share: float = 1.0,
         share_seed: int = 0,
-        share_keeps_length: bool = False,
         **kwargs,
     ) -> None:
         check_choice(self, 'on_bad_segment', on_bad_segment, ('stop', 'drop'))
@@ -74,7 +71,6 @@ class UntrimmedVideoDataset(BaseActionDataset):
         )
         self.label_share = label_share
         self.share_seed = share_seed
-        self.share_keeps_length = share_keeps_length
         self.subset = subset
         self.group_field = group_field
         self.on_bad_segment = on_bad_segment
@@ -204,8 +200,6 @@ class UntrimmedVideoDataset(BaseActionDataset):
         if self.test_mode:
             reason = f'videos beyond label_share={self.label_share:g}'
             self.count_left_out(len(entries) - len(kept), reason)
-        if self.share_keeps_length:
-            return [dict(kept[i % len(kept)]) for i in range(len(entries))]
         return kept
 
     def has_transform(self, *kinds: type) -> bool:
