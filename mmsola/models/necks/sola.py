@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmsola.models.checkpoint_file import CheckpointError, MissingCheckpoint
 from mmsola.models.necks.sola_checkpoint import architecture_of, read_sola_weights
+from mmsola.models.necks.sola_dilations import check_dilations, read_dilations
 
 
 @MODELS.register_module()
@@ -32,7 +33,8 @@ class SoLa(BaseModule):
         in_channels: Channels C of the snippet features, in and out.
         hidden_channels: Channels H inside.
         kernel_sizes: Kernel sizes (odd, in snippets) of the first two convolutions.
-        dilations: Their dilations (in snippets).
+        dilations: Their dilations (in snippets). A config may say ``reach_sec`` instead, how far
+            to either side an output sees; see ``mmsola.engine.seconds``.
         frozen: Keep the module out of training: its weights become buffers, in the state dict but
             with no gradient and in no optimizer, and it stays in eval mode. Must be loaded.
         init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=...)`` loads strictly: a
@@ -93,15 +95,19 @@ class SoLa(BaseModule):
         cls,
         checkpoint: str,
         prefix: str | None = None,
-        dilations: Sequence[int] = (1, 1),
+        dilations: Sequence[int] | None = None,
         frozen: bool = True,
     ) -> SoLa:
         """Build the module that a checkpoint holds; its widths are read off the weights.
 
-        Weights do not show dilations, so they must be given where they are not 1.
+        Weights do not show dilations. A training of mmsola's writes them beside the weights; for
+        older checkpoints they must be given where they are not 1.
         """
         weights = read_sola_weights(checkpoint, prefix)
+        declared = read_dilations(checkpoint, prefix)
+        dilations = dilations or declared or (1, 1)
         neck = cls(**architecture_of(weights), dilations=dilations, frozen=frozen)
+        check_dilations(checkpoint, declared, neck.conv_network)
         neck.load_state_dict(weights)
         return neck
 
@@ -202,6 +208,8 @@ class SoLa(BaseModule):
                 self._lacks = str(error)
                 return
             self._check_weights(weights, cfg['checkpoint'])
+            declared = read_dilations(cfg['checkpoint'], cfg.get('prefix'))
+            check_dilations(cfg['checkpoint'], declared, self.conv_network)
             self.load_state_dict(weights)
             self._is_init = True
             gate = self.gate.item()
