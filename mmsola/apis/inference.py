@@ -26,6 +26,7 @@ from mmsola.apis.localizer_inputs import LocalizerInputs
 from mmsola.apis.segment_classes import SnippetScores, classified
 from mmsola.device import usable_device
 from mmsola.engine.config_file import read_config
+from mmsola.engine.seconds import settle_seconds
 from mmsola.evaluation.localization_metric import LocalizationMetric
 from mmsola.files.shipped_configs import ConfigFileError
 from mmsola.messages.progress import progress
@@ -82,9 +83,10 @@ class LocalizationInferencer(BaseInferencer):
         show_progress: bool = True,
     ) -> None:
         try:
-            config = model if isinstance(model, Config) else read_config(model)
+            config = read_config(model)
         except ConfigFileError as error:
             raise InferenceError(str(error)) from error
+        settle_seconds(config)
         self._encoder = encoder
         self._encoder_checkpoint = encoder_checkpoint
         self._encoder_fps: float | None = None

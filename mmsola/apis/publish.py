@@ -17,6 +17,7 @@ from mmsola.models.checkpoint_file import (
     the_one_file,
 )
 from mmsola.models.necks.sola_checkpoint import read_sola_weights
+from mmsola.models.necks.sola_dilations import KEY, declared_dilations
 
 #: What ProvenanceHook wrote about the training.
 _PROVENANCE = ('mmsola', 'commit', 'threads')
@@ -28,9 +29,9 @@ def publish_model(
     """Write the weights of a training's checkpoint as ``<out>-<hash>.pth``, in MMAction2's manner.
 
     Optimizer, message hub and schedule are left out. Version, commit and threads of the training
-    stay in ``meta``, and so do the names of a localizer's classes. The hash is the first eight
-    digits of the file's SHA-256. Loads with ``load_from``, ``Pretrained`` and
-    ``SoLa.from_checkpoint``.
+    stay in ``meta``, and so do the names of a localizer's classes and the dilations of a SoLa. The
+    hash is the first eight digits of the file's SHA-256. Loads with ``load_from``, ``Pretrained``
+    and ``SoLa.from_checkpoint``.
 
     Args:
         checkpoint: What mmsola train wrote, or a pattern that one such file matches.
@@ -47,13 +48,17 @@ def publish_model(
     path = the_one_file(checkpoint)
     content = read_checkpoint(path)
     kept: dict[str, Any] = {**_provenance(content)}
+    declared = declared_dilations(path, content)
     if sola_only:
+        declared = dict(zip(['neck.'], declared.values()))
         weights = {f'neck.{key}': value for key, value in read_sola_weights(path).items()}
     else:
         weights = _weights(path, content)
         names = class_names_in(path, content)
         if names is not None:
             kept['dataset_meta'] = {'classes': list(names)}
+    if declared:
+        kept[KEY] = declared
     base = Path(out).with_suffix('') if Path(out).suffix == '.pth' else Path(out)
     base.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()

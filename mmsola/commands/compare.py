@@ -10,6 +10,7 @@ mmsola compare configs/bmn/bmn_isl_i3d.py configs/bmn/sola_bmn_isl_i3d.py --seed
 """
 
 import argparse
+import copy
 import csv
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from mmsola.engine.run_versions import (
     versions_in_words,
     versions_of,
 )
+from mmsola.engine.seconds import settle_seconds
 from mmsola.engine.seed_runs import (
     SeedRun,
     check_seeds_and_jobs,
@@ -140,9 +142,10 @@ def collect(args: argparse.Namespace, name: str, runs: list[SeedRun]) -> dict[st
 
 def count_parameters(cfg: Config) -> tuple[int, int]:
     """Parameters that are trained, and those of a frozen neck."""
-    wanted = dict(cfg.model)
+    cfg = copy.deepcopy(cfg)
+    settle_seconds(cfg)
     frozen = 0
-    model = MODELS.build(wanted)
+    model = MODELS.build(cfg.model)
     for sola in solas_in(getattr(model, 'neck', None)).values():
         if sola.frozen:
             frozen += sum(value.numel() for value in sola.state_dict().values())

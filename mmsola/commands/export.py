@@ -26,6 +26,7 @@ from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.device import usable_device
 from mmsola.engine.config_file import add_cfg_options, read_config
+from mmsola.engine.seconds import settle_seconds
 from mmsola.engine.threads import compute_with_chosen_threads
 from mmsola.engine.wrapped_datasets import dataset_configs
 from mmsola.models.checkpoint_file import check_is_there
@@ -69,6 +70,7 @@ def main() -> None:
     args = parse_args()
     device = usable_device(args.device)
     cfg = read_config(args.config, args.cfg_options)
+    settle_seconds(cfg)
     compute_with_chosen_threads(args.cfg_options)
     checkpoint = check_is_there(args.checkpoint)
     neck = build_sola(cfg, checkpoint, args.prefix).to(device)

@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--entry', help='name of the array in an npz, pt or HDF5 group')
     parser.add_argument('--prefix', help='of the weights of SoLa in the checkpoint')
     parser.add_argument(
-        '--dilations', type=int, nargs=2, default=(1, 1), help='of the module, when not 1 1'
+        '--dilations', type=int, nargs=2, help='of the module, where its checkpoint does not say'
     )
     parser.add_argument(
         '--scale',

@@ -13,6 +13,12 @@ from mmsola.engine.unwrap import unwrapped_model
 from mmsola.models.necks import SoLa, Standardize
 from mmsola.models.necks.nested_necks import loadable_parts
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
+from mmsola.models.necks.sola_dilations import (
+    KEY,
+    check_dilations,
+    declared_dilations,
+    dilations_of,
+)
 from mmsola.models.necks.statistics_checkpoint import statistics_prefixes
 
 
@@ -20,13 +26,25 @@ from mmsola.models.necks.statistics_checkpoint import statistics_prefixes
 class CheckpointFitsHook(Hook):
     """Refuse checkpoints whose misfit would show late, or in a message that helps nobody.
 
-    ``build_runner`` adds this hook to every run.
+    ``build_runner`` adds this hook to every run. It also writes what the shapes of weights do not
+    show, the dilations of SoLa modules, into the ``meta`` of every checkpoint.
 
     Raises:
+        CheckpointError: A SoLa was trained with other dilations than the config's.
         RunConfigError: A checkpoint without SoLa is tested under a SoLa neck, or one without
             statistics under a Standardize, which its head never saw; one holds a SoLa, but not as
             its neck; or a training is resumed after a neck or an encoder was frozen or unfrozen.
     """
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Beside the versions."""
+        found = {
+            f'{name}.' if name else '': dilations_of(module.conv_network)
+            for name, module in unwrapped_model(runner).named_modules()
+            if isinstance(module, SoLa)
+        }
+        if found:
+            checkpoint.setdefault('meta', {})[KEY] = found
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look at what was loaded; the optimizer's state follows later."""
@@ -59,6 +77,10 @@ class CheckpointFitsHook(Hook):
                 'localizer that was trained with its neck\n  fix: name that one, or test with the '
                 'config without neck'
             )
+        declared = declared_dilations(source, checkpoint)
+        for name, module in unwrapped_model(runner).named_modules():
+            if isinstance(module, SoLa):
+                check_dilations(source, declared.get(f'{name}.'), module.conv_network)
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if runner._resume and optimizer is not None and 'optimizer' in checkpoint:
             found = _num_trained(checkpoint['optimizer'])

@@ -26,6 +26,7 @@ from mmsola.engine.newest_checkpoint import newest_whole_checkpoint
 from mmsola.engine.provenance_hook import ProvenanceHook
 from mmsola.engine.quiet_console import runner_class
 from mmsola.engine.run_config_error import RunConfigError
+from mmsola.engine.seconds import settle_seconds
 from mmsola.engine.threads import compute_with_threads, threads_line, threads_of
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.validate_first_hook import ValidateAtResumeHook
@@ -94,6 +95,7 @@ def build_runner(cfg: Config) -> Runner:
     compute_with_threads(num_threads)
     init_cpu_process_group(cfg)
     leave_out_idle_workers(cfg)
+    settled = settle_seconds(cfg)
     if cfg.get('load_from'):
         cfg.load_from = named_checkpoint(cfg.load_from)
     if cfg.get('work_dir'):
@@ -106,6 +108,8 @@ def build_runner(cfg: Config) -> Runner:
         raise
     for line in misspelt:
         runner.logger.warning(line)
+    for level, line in settled:
+        runner.logger.log(level, line)
     runner.logger.info(threads_line(num_threads))
     check_neck(cfg, unwrapped_model(runner))
     for kind in _HOOKS:

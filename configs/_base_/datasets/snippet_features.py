@@ -1,6 +1,6 @@
 # Windows of 23 snippets to train on, whole videos to probe. A leaf config says which.
 window_pipeline = [
-    dict(type='LoadSnippetWindow', window=23),
+    dict(type='LoadSnippetWindow'),  # of 23, unless reach_sec or step_sec of the model need others
     dict(type='PackSnippetInputs', meta_keys=('video_name', 'start_snippet')),
 ]
 whole_pipeline = [

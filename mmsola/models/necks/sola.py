@@ -20,6 +20,7 @@ from mmsola.models.necks.sola_checkpoint import (
     holds_statistics,
     read_sola_weights,
 )
+from mmsola.models.necks.sola_dilations import check_dilations, read_dilations
 
 
 @MODELS.register_module()
@@ -43,7 +44,8 @@ class SoLa(BaseModule):
         in_channels: Channels C of the snippet features, in and out.
         hidden_channels: Channels H inside.
         kernel_sizes: Kernel sizes (odd, in snippets) of the first two convolutions.
-        dilations: Their dilations (in snippets).
+        dilations: Their dilations (in snippets). A config may say ``reach_sec`` instead, how far
+            to either side an output sees; see ``mmsola.engine.seconds``.
         frozen: Keep the module out of training: its weights become buffers, in the state dict but
             with no gradient and in no optimizer, and it stays in eval mode. Must be loaded.
         standardize: None computes on features as they are. ``dict(scale=...)`` standardises them,
@@ -116,22 +118,25 @@ class SoLa(BaseModule):
         cls,
         checkpoint: str,
         prefix: str | None = None,
-        dilations: Sequence[int] = (1, 1),
+        dilations: Sequence[int] | None = None,
         frozen: bool = True,
         scale: str = 'unit_variance',
     ) -> SoLa:
         """Build the module that a checkpoint holds; its widths are read off the weights.
 
-        Weights do not show dilations, so they must be given where they are not 1, nor the ``scale``
-        of the output of a module that standardises its input.
+        Weights do not show dilations. A training of mmsola's writes them beside the weights; for
+        older checkpoints they must be given where they are not 1. The ``scale`` of the output of a
+        module that standardises its input is in no checkpoint.
         """
         weights = read_sola_weights(checkpoint, prefix)
+        declared = read_dilations(checkpoint, prefix)
         neck = cls(
             **architecture_of(weights),
-            dilations=dilations,
+            dilations=dilations or declared or (1, 1),
             frozen=frozen,
             standardize={'scale': scale} if holds_statistics(weights) else None,
         )
+        check_dilations(checkpoint, declared, neck.conv_network)
         neck.load_state_dict(weights)
         return neck
 
@@ -261,6 +266,8 @@ class SoLa(BaseModule):
                 self._lacks = str(error)
                 return
             self._check_weights(weights, cfg['checkpoint'])
+            declared = read_dilations(cfg['checkpoint'], cfg.get('prefix'))
+            check_dilations(cfg['checkpoint'], declared, self.conv_network)
             self.load_state_dict(weights)
             self._is_init = True
             gate = self.gate.item()
