@@ -16,7 +16,6 @@ from mmengine.config import Config
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import read_config
 from mmsola.engine.seed_runs import SeedRun, train_all
-from mmsola.evaluation.seeds import chosen_epoch, validations_of
 from mmsola.messages.progress import Progress
 
 FIGURES = ('probe/cv_auc', 'boundary/cv_auc', 'change/contrast')
@@ -76,7 +75,7 @@ def main() -> None:
             ['set', 'scale', 'rate', *FIGURES, *(f'{key}_untouched' for key in FIGURES)]
         )
         writer.writerows(rows)
-    print(f'seeds {args.seeds}, at the epoch with the greatest {CHOSEN_BY}; means')
+    print(f'seeds {args.seeds}, after the last epoch; means')
     print(f'| set | scale | rate | {" | ".join(f"{key}, gain" for key in FIGURES)} |')
     print('| --- | --- | --- |' + ' --- |' * len(FIGURES))
     for *variant, a, b, c, ua, ub, uc in rows:
@@ -113,12 +112,9 @@ def config_of(name: str, scale: str, rate: str) -> Config:
 
 def figures_of(runs: list[SeedRun]) -> list[float]:
     """The means over seeds of the figures, then those of untouched features."""
-    chosen = []
-    for run in runs:
-        validations = validations_of(run.folder)
-        chosen.append(validations[chosen_epoch(validations, CHOSEN_BY)])
+    last = [run.figures() for run in runs]
     keys = [*FIGURES, *(f'{key}_untouched' for key in FIGURES)]
-    return [float(np.mean([row[key] for row in chosen])) for key in keys]
+    return [float(np.mean([row[key] for row in last])) for key in keys]
 
 
 if __name__ == '__main__':

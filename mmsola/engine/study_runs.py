@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmsola.engine.config_file import ConfigOptionError, read_config
 from mmsola.engine.measured_config import chosen_by, read_measured_config
 from mmsola.engine.placeholders import filled
+from mmsola.engine.seconds import settle_seconds
 from mmsola.engine.seed_runs import SeedRun
 from mmsola.engine.study_config import Study, StudyRow, pretrainings_of
 from mmsola.engine.study_part import StudyError
@@ -217,7 +218,9 @@ def _keep_measured_videos(cfg: Config) -> str | None:
 
 def _check_model(row: StudyRow, arm: str, cfg: Config) -> None:
     try:
-        MODELS.build(copy.deepcopy(cfg.model))
+        wanted = copy.deepcopy(cfg)
+        settle_seconds(wanted)
+        MODELS.build(wanted.model)
     except Exception as error:
         raise StudyError(
             f'{row.name}, arm {arm}: its model cannot be built: {error}\n'
