@@ -1,4 +1,4 @@
-# Does SoLa help localizers where labels are few and videos are not many? Four sets, three localizers.
+# Does SoLa help localizers where labels are few and videos not many? Four sets, three localizers.
 # What is asked is said here, before the runs: the main arms, and what each is compared with.
 #
 #   plain          the features as they are
