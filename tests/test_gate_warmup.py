@@ -1,6 +1,7 @@
 """The gate stays shut for its first steps, whatever interrupts them."""
 
 import copy
+import itertools
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from mmengine.runner import Runner
 
 from mmsola.engine import gate_warmup_hook
 from mmsola.models import SimilarityMatchingLoss
+
+RUNS = itertools.count()
 
 
 def train(cfg, max_epochs, num_steps, until=None, needed_steps=None, **options):
@@ -19,7 +22,7 @@ def train(cfg, max_epochs, num_steps, until=None, needed_steps=None, **options):
     cfg.custom_hooks = [dict(type='GateWarmupHook', **hook)]
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
-    cfg.experiment_name = f'{max_epochs}_{num_steps}_{until}_{needed_steps}_{len(options)}'
+    cfg.experiment_name = f'run_{next(RUNS)}'  # or two runs of one second share a message hub
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner.model
@@ -125,3 +128,12 @@ def test_too_few_epochs_are_warned_of_before_the_first_step(tiny_config, needed_
     assert ('WARNING' in said) is (epochs is not None)
     assert epochs is None or f'train_cfg.max_epochs to {epochs} or more' in said
     assert number < next(i for i, line in enumerate(log) if 'Epoch(train)' in line)
+
+
+def test_several_steps_are_compared_with_one_guess_for_all_of_them(tiny_config):
+    several = {'model.step': (1, 2)}
+    train(tiny_config, max_epochs=2, num_steps=2, until=1e-6, **several)
+    log = next(Path(tiny_config.work_dir).glob('*/*.log')).read_text()
+    guess = SimilarityMatchingLoss().constant_guess_kl(8, (1.0, 2.0))
+    assert f'than a constant guess (kl {guess:.4f})' in log
+    assert f'{guess:.4f}' != f'{SimilarityMatchingLoss().constant_guess_kl(8):.4f}'
