@@ -1,6 +1,7 @@
 """The gate stays shut for its first steps, whatever interrupts them."""
 
 import copy
+import itertools
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from mmengine.runner import Runner
 
 from mmsola.engine import GateWarmupHook, gate_warmup_hook
 from mmsola.models import SimilarityMatchingLoss
+
+RUNS = itertools.count()
 
 
 def train(cfg, max_epochs, num_steps, until=None, needed_steps=None, **options):
@@ -19,7 +22,7 @@ def train(cfg, max_epochs, num_steps, until=None, needed_steps=None, **options):
     cfg.custom_hooks = [dict(type='GateWarmupHook', **hook)]
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
-    cfg.experiment_name = f'{max_epochs}_{num_steps}_{until}_{needed_steps}_{len(options)}'
+    cfg.experiment_name = f'run_{next(RUNS)}'  # or two runs of one second share a message hub
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner.model
@@ -187,3 +190,12 @@ def test_a_rest_needs_two_windows_of_steps_and_numbers(monkeypatch):
     assert not hook._has_stopped_learning(runner)
     runner.message_hub = Hub([float('nan')] * 60)
     assert not hook._has_stopped_learning(runner)
+
+
+def test_several_steps_are_compared_with_one_guess_for_all_of_them(tiny_config):
+    several = {'model.step': (1, 2)}
+    train(tiny_config, max_epochs=2, num_steps=2, until=1e-6, **several)
+    log = next(Path(tiny_config.work_dir).glob('*/*.log')).read_text()
+    guess = SimilarityMatchingLoss().constant_guess_kl(8, (1.0, 2.0))
+    assert f'than a constant guess (kl {guess:.4f})' in log
+    assert f'{guess:.4f}' != f'{SimilarityMatchingLoss().constant_guess_kl(8):.4f}'

@@ -12,8 +12,11 @@ import torch
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 
+from mmsola.apis.inference import LocalizationInferencer
 from mmsola.apis.localizer_checkpoint import load_localizer
 from mmsola.apis.publish import publish_model
+from mmsola.commands import export
+from mmsola.commands.compare import count_parameters
 from mmsola.engine.launch import build_runner
 from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.seconds import settle_seconds
@@ -109,7 +112,7 @@ def test_windows_are_the_shortest_whose_gathered_positions_see_no_padding(root):
         model(torch.rand(2, CHANNELS, window_of(cfg) - 1), mode='loss')
 
 
-@pytest.mark.parametrize('kernel_sizes', [(3, 1), (5, 3), (7, 5)])
+@pytest.mark.parametrize('kernel_sizes', [(3, 1), (3, 3), (7, 5)])
 def test_the_reach_is_that_of_both_convolutions(root, kernel_sizes):
     cfg = pretraining(root, neck=dict(reach_sec=1.0, kernel_sizes=kernel_sizes))
     settle_seconds(cfg)
@@ -314,6 +317,28 @@ def test_videos_shorter_than_the_window_are_counted(root):
     data = DATASETS.build(cfg.train_dataloader.dataset)
     assert window_of(cfg) > 20 and len(data) == 3
     assert data.metainfo['left_out'] == {'videos that are too short': 1}
+
+
+def test_commands_that_build_a_model_themselves_take_seconds(root, monkeypatch):
+    cfg = localizer(root, dict(**NECK, reach_sec=1.0))
+    cfg.model = dict(
+        type='TEM', temporal_dim=10, boundary_ratio=0.1, tem_feat_dim=CHANNELS, tem_hidden_dim=4,
+        tem_match_threshold=0.5, neck=cfg.model.neck,
+    )  # fmt: skip
+    assert count_parameters(cfg)[0] > 0 and cfg.model.neck.reach_sec == 1.0
+
+    weights = MODELS.build({**cfg.model, 'neck': NECK}).state_dict()
+    file = root / 'tem.pth'
+    torch.save({'state_dict': weights, 'meta': {'sola_dilations': {'neck.': [12, 1]}}}, file)
+    inferencer = LocalizationInferencer(cfg, str(file), device='cpu', show_progress=False)
+    assert inferencer.model.neck.reach == 24
+
+    config, sola = root / 'config.py', root / 'out'
+    cfg.dump(config)
+    monkeypatch.setattr('sys.argv', ['export', str(config), str(file), str(sola)])
+    export.main()
+    settled = json.loads((sola / 'sola_export.json').read_text())
+    assert settled['neck']['dilations'] == [12, 1]
 
 
 # --- dilations in a checkpoint --------------------------------------------------------------------

@@ -50,14 +50,10 @@ pretrainings = dict(
     sola_captaincook=dict(config='mmsola::sola/sola_pretrain_captaincook_pe.py', options=_figures),
     recipe_captaincook=dict(
         config='mmsola::sola/sola_pretrain_captaincook_pe.py',
-        options=dict(
-            **_figures, **_recipe_captaincook
-        ),
+        options=dict(**_figures, **_recipe_captaincook),
     ),
     sola_world=dict(config='mmsola::sola/sola_pretrain_video_world.py'),
-    recipe_world=dict(
-        config='mmsola::sola/sola_pretrain_video_world.py', options=_recipe_world
-    ),
+    recipe_world=dict(config='mmsola::sola/sola_pretrain_video_world.py', options=_recipe_world),
 )
 
 _shape = dict(in_channels='{channels}', hidden_channels='{hidden}')
@@ -81,9 +77,7 @@ arms = dict(
         )
     ),
     recipe=dict(model=dict(neck=dict(**_recipe, **_to_input))),
-    recipe_scaled=dict(
-        model=dict(neck=dict(**_recipe, standardize=dict(scale='unit_variance')))
-    ),
+    recipe_scaled=dict(model=dict(neck=dict(**_recipe, standardize=dict(scale='unit_variance')))),
     smooth=dict(model=dict(neck=dict(type='TemporalSmoothing', kernel_size='{kernel_size}'))),
     sola=dict(
         model=dict(
