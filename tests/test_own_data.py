@@ -38,7 +38,7 @@ default_hooks = dict(checkpoint=dict(interval=1))
 train_cfg = dict(max_epochs=3, val_interval=1)
 custom_hooks = [
     *_base_.custom_hooks[:-1],
-    dict(type='GateWarmupHook', num_steps=2, until=None, needed_steps=6),
+    dict(type='GateWarmupHook', num_steps=2, until=9.99, needed_steps=6),
 ]
 """,
     'mine/sola_actionformer_mine.py': """
