@@ -230,6 +230,13 @@ def test_necks_inside_of_necks_and_moving_averages_have_a_reach_as_well(root):
     cfg = localizer(root, inside)
     settle_seconds(cfg)
     assert cfg.model.neck.neck == dict(**NECK, dilations=(12, 1))
+    smooth = dict(type='TemporalSmoothing', reach_sec=1.0)
+    sequence = dict(type='NeckSequence', necks=[smooth, dict(**NECK, reach_sec=1.0)])
+    cfg = localizer(root, dict(type='PlainBeside', plain=smooth, neck=sequence))
+    settle_seconds(cfg)
+    assert cfg.model.neck.plain.kernel_size == 51
+    assert cfg.model.neck.neck.necks[0].kernel_size == 51
+    assert cfg.model.neck.neck.necks[1] == dict(**NECK, dilations=(12, 1))
     cfg = localizer(root, dict(type='TemporalSmoothing', reach_sec=1.0))
     settle_seconds(cfg)
     assert MODELS.build(cfg.model.neck).kernel_size == 51

@@ -1,21 +1,8 @@
 # G-TAD on generated data, small enough for a CPU: mmsola demo-data data/demo
-_base_ = ['../_base_/gtad_whole.py', '../_base_/datasets/demo.py']
+_base_ = ['../_base_/gtad_small.py', '../_base_/datasets/demo.py']
 
-model = dict(
-    feat_dim=64,
-    temporal_dim=64,
-    max_duration=64,
-    hidden_dim_1d=64,
-    hidden_dim_2d=32,
-    hidden_dim_3d=64,
-    graph_dim=32,
-    graph_groups=8,
-)
-
-train_dataloader = dict(
-    batch_size=8, num_workers=0, persistent_workers=False, dataset=_base_.training
-)
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.validation)
+train_dataloader = dict(dataset=_base_.training)
+val_dataloader = dict(dataset=_base_.validation)
 test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=12, val_interval=6)
 param_scheduler = [

@@ -1,25 +1,12 @@
 # SoLa under G-TAD and BMN on ActivityNet-1.3, TSN features of CUHK resized to 100 snippets.
 # Where the data come from: tools/data/activitynet. Meant for a GPU.
+_base_ = 'study_hacs.py'
+
 name = 'anet'
-pretrainings = dict(sola_anet=dict(config='mmsola::sola/sola_pretrain_anet_tsn.py'))
+pretrainings = dict(_delete_=True, sola_anet=dict(config='mmsola::sola/sola_pretrain_anet_tsn.py'))
 arms = dict(
-    plain=dict(),
-    sola=dict(
-        model=dict(
-            neck=dict(
-                type='SoLa',
-                in_channels=400,
-                init_cfg=dict(type='Pretrained', checkpoint='{sola_anet}'),
-            )
-        )
-    ),
-    smooth=dict(model=dict(neck=dict(type='TemporalSmoothing', kernel_size=5))),
+    sola=dict(model=dict(neck=dict(in_channels=400, init_cfg=dict(checkpoint='{sola_anet}'))))
 )
-baseline = 'plain'
-main_arms = ['sola']
-controls = dict(sola=['smooth'])
-seeds = [0, 1, 2]
-shares = [1.0, 0.1]
 figures = ['loc/AUC', 'loc/AR@100']
 rows = [
     dict(

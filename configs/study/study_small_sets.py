@@ -12,11 +12,11 @@
 #   boundaries     boundaries from the recipe's features, classes from plain ones
 name = 'small_sets'
 
-_recipe_isl = dict(model=dict(neck=dict(standardize=dict(scale='input'))))
-_recipe_charades = dict(model=dict(neck=dict(standardize=dict(scale='input'))))
+_to_input = dict(standardize=dict(scale='input'))
+_recipe_near = dict(model=dict(neck=_to_input))
 _recipe_captaincook = dict(
     model=dict(
-        neck=dict(standardize=dict(scale='input'), dilations=(5, 1)),
+        neck=dict(**_to_input, dilations=(5, 1)),
         start=10,
         step=8,
     ),
@@ -29,7 +29,6 @@ _recipe_captaincook = dict(
         )
     ),
 )
-_recipe_world = dict(model=dict(neck=dict(standardize=dict(scale='input'))))
 _figures = dict(
     val_evaluator=[
         dict(type='LinearProbe', folds=5, max_snippets_per_video=50),
@@ -41,11 +40,11 @@ _figures = dict(
 pretrainings = dict(
     sola_isl=dict(config='mmsola::sola/sola_pretrain_isl_i3d.py', options=_figures),
     recipe_isl=dict(
-        config='mmsola::sola/sola_pretrain_isl_i3d.py', options=dict(**_figures, **_recipe_isl)
+        config='mmsola::sola/sola_pretrain_isl_i3d.py', options=dict(**_figures, **_recipe_near)
     ),
     sola_charades=dict(config='mmsola::sola/sola_pretrain_charades_clip.py'),
     recipe_charades=dict(
-        config='mmsola::sola/sola_pretrain_charades_clip.py', options=_recipe_charades
+        config='mmsola::sola/sola_pretrain_charades_clip.py', options=_recipe_near
     ),
     sola_captaincook=dict(config='mmsola::sola/sola_pretrain_captaincook_pe.py', options=_figures),
     recipe_captaincook=dict(
@@ -53,7 +52,7 @@ pretrainings = dict(
         options=dict(**_figures, **_recipe_captaincook),
     ),
     sola_world=dict(config='mmsola::sola/sola_pretrain_video_world.py'),
-    recipe_world=dict(config='mmsola::sola/sola_pretrain_video_world.py', options=_recipe_world),
+    recipe_world=dict(config='mmsola::sola/sola_pretrain_video_world.py', options=_recipe_near),
 )
 
 _shape = dict(in_channels='{channels}', hidden_channels='{hidden}')
@@ -63,7 +62,6 @@ _recipe = dict(
     dilations='{dilations}',
     init_cfg=dict(type='Pretrained', checkpoint='{pretrained}'),
 )
-_to_input = dict(standardize=dict(scale='input'))
 arms = dict(
     plain=dict(),
     scaled=dict(
@@ -108,12 +106,12 @@ seeds = [0, 1, 2, 3, 4]
 few_seeds = dict(smooth=3, sola=3, scratch=3, beside=3, boundaries=3)
 _proposals = ['plain', 'scaled', 'recipe', 'recipe_scaled', 'smooth', 'sola', 'scratch', 'beside']
 
+_near = dict(dilations=(1, 1), kernel_size=5)
 _isl = dict(
     channels=1024,
     both=2048,
     hidden=512,
-    dilations=(1, 1),
-    kernel_size=5,
+    **_near,
     published='{sola_isl}',
     pretrained='{recipe_isl}',
 )
@@ -121,8 +119,7 @@ _charades = dict(
     channels=512,
     both=1024,
     hidden=512,
-    dilations=(1, 1),
-    kernel_size=5,
+    **_near,
     published='{sola_charades}',
     pretrained='{recipe_charades}',
 )
@@ -139,8 +136,7 @@ _world = dict(
     channels=64,
     both=128,
     hidden=64,
-    dilations=(1, 1),
-    kernel_size=5,
+    **_near,
     published='{sola_world}',
     pretrained='{recipe_world}',
 )

@@ -196,7 +196,7 @@ class _Source(NamedTuple):
 
 def _shape_out(neck: nn.Module, source: _Source) -> tuple[int, int]:
     num_snippets, num_channels = source.store.shape(source.name)
-    same = channels_out(neck) == channels_in(neck)  # other features than the neck's are told later
+    same = channels_out(neck) == channels_in(neck)  # others than the neck's fail later
     return num_snippets, num_channels if same else channels_out(neck) or num_channels
 
 

@@ -21,8 +21,7 @@ from mmsola.models.checkpoint_file import (
     the_one_file,
 )
 from mmsola.models.localizers import OneStageLocalizer, SnippetNeckMixin
-from mmsola.models.necks import SoLa
-from mmsola.models.necks.sola_dilations import check_dilations, declared_dilations
+from mmsola.models.necks.nested_necks import check_dilations_in
 
 
 def load_localizer(cfg: Any, weights: str, device: str = 'cpu') -> nn.Module:
@@ -48,10 +47,7 @@ def load_localizer(cfg: Any, weights: str, device: str = 'cpu') -> nn.Module:
             '  expected: the weights of this very localizer, and of its neck\n'
             '  fix: name the checkpoint that was trained with this config'
         )
-    declared = declared_dilations(file, content)
-    for name, module in model.named_modules():
-        if isinstance(module, SoLa):
-            check_dilations(file, declared.get(f'{name}.'), module.conv_network)
+    check_dilations_in(model, file, content)
     model.load_state_dict(state)
     names = class_names_in(file, content)
     if isinstance(model, OneStageLocalizer) and names is not None:

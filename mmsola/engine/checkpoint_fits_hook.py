@@ -11,14 +11,9 @@ from mmengine.runner import BaseLoop, Runner
 from mmsola.engine.run_config_error import RunConfigError
 from mmsola.engine.unwrap import unwrapped_model
 from mmsola.models.necks import SoLa, Standardize
-from mmsola.models.necks.nested_necks import loadable_parts
+from mmsola.models.necks.nested_necks import check_dilations_in, loadable_parts
 from mmsola.models.necks.sola_checkpoint import sola_prefixes
-from mmsola.models.necks.sola_dilations import (
-    KEY,
-    check_dilations,
-    declared_dilations,
-    dilations_of,
-)
+from mmsola.models.necks.sola_dilations import KEY, dilations_of
 from mmsola.models.necks.statistics_checkpoint import statistics_prefixes
 
 
@@ -77,10 +72,7 @@ class CheckpointFitsHook(Hook):
                 'localizer that was trained with its neck\n  fix: name that one, or test with the '
                 'config without neck'
             )
-        declared = declared_dilations(source, checkpoint)
-        for name, module in unwrapped_model(runner).named_modules():
-            if isinstance(module, SoLa):
-                check_dilations(source, declared.get(f'{name}.'), module.conv_network)
+        check_dilations_in(unwrapped_model(runner), source, checkpoint)
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if runner._resume and optimizer is not None and 'optimizer' in checkpoint:
             found = _num_trained(checkpoint['optimizer'])

@@ -15,8 +15,10 @@ from mmengine.registry import DefaultScope
 
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
 from mmsola.engine.run_config_error import RunConfigError
+from mmsola.engine.wrapped_datasets import dataset_configs
 from mmsola.files.json_file import is_positive
 from mmsola.models import SoLa
+from mmsola.models.necks.nested_necks import neck_configs
 from mmsola.models.necks.temporal_smoothing import TemporalSmoothing
 
 _ALIKE = 1.1  # greatest rate over smallest that still counts as one
@@ -58,8 +60,7 @@ def settle_seconds(cfg: Config) -> list[tuple[int, str]]:
         if not _given(neck, 'reach_sec'):
             neck.pop('reach_sec', None)
     necks = [neck for neck in _necks(model) if _given(neck, 'reach_sec')]
-    loader = cfg.get('train_dataloader') or {}
-    sets = [*_leaves(loader.get('dataset'))]
+    sets = _data_sets(cfg.get('train_dataloader'))
     windows = [step for each in sets for step in _steps(each) if _draws_windows(step)]
     timed_windows = [step for step in windows if _given(step, 'window_sec')]
     if not (necks or timed_windows or _given(model, 'step_sec')):
@@ -214,30 +215,21 @@ def _settle_windows(model: dict, windows: Sequence[dict], became: _Became) -> No
 def _settle_margins(cfg: Config, reach: int) -> None:
     """Let windows of a localizer be read with what the neck sees of their surroundings."""
     for split in ('train', 'val', 'test'):
-        loader = cfg.get(f'{split}_dataloader') or {}
-        for each in _leaves(loader.get('dataset')):
+        for each in _data_sets(cfg.get(f'{split}_dataloader')):
             kind = DATASETS.get(each['type'])
             if kind and 'margin' in signature(kind).parameters and not _given(each, 'margin'):
                 each['margin'] = reach
 
 
-def _necks(model: dict) -> Iterator[dict]:
+def _necks(model: dict) -> list[dict]:
     """The config of the neck, and of those inside of it."""
-    neck = model.get('neck')
-    while isinstance(neck, dict):
-        yield neck
-        neck = neck.get('neck')
+    return [*neck_configs(model.get('neck'))]
 
 
-def _leaves(data_set: Any) -> Iterator[dict]:
-    """The configs of the data sets that a config of one is made of."""
-    if not isinstance(data_set, dict):
-        return
-    inside = [*(data_set.get('datasets') or ()), data_set.get('dataset')]
-    if inside == [None]:
-        yield data_set
-    for each in inside:
-        yield from _leaves(each)
+def _data_sets(loader: dict | None) -> list[dict]:
+    """The configs of the data sets that a loader's config has."""
+    data_set = (loader or {}).get('dataset')
+    return dataset_configs(data_set) if isinstance(data_set, dict) else []
 
 
 def _steps(data_set: dict) -> list[dict]:

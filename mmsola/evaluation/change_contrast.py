@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from scipy.fft import dct, idct
 from torch import Tensor
 
-from mmsola.evaluation.probe import REFERENCES
+from mmsola.evaluation.probe import check_smoothing
 from mmsola.models.layers.moving_average import moving_average
 
 FEWEST_SNIPPETS = 6
@@ -80,10 +80,7 @@ class ChangeContrast(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if smoothing_snippets < 1 or smoothing_snippets % 2 == 0:
-            raise ValueError(
-                f'ChangeContrast: smoothing_snippets must be odd, got {smoothing_snippets}.'
-            )
+        check_smoothing('ChangeContrast', smoothing_snippets)
         if segment_snippets <= 1 or (segment_sec is not None and segment_sec <= 0):
             raise ValueError(
                 'ChangeContrast: a segment must be longer than 1 snippet and 0 seconds, got '
@@ -135,10 +132,10 @@ class ChangeContrast(BaseMetric):
                 'current',
             )
         sola, untouched, smoothed = map(float, measured.mean(0))
-        references = dict(zip(REFERENCES, (untouched, smoothed)))
         return {
             'contrast': sola,
-            **{f'contrast_{kind}': value for kind, value in references.items()},
+            'contrast_untouched': untouched,
+            'contrast_smoothed': smoothed,
             'contrast_gain': sola - untouched,
         }
 

@@ -21,6 +21,16 @@ AnyVideo = TypeVar('AnyVideo', bound=ProbedVideo)
 ByVideo = list[np.ndarray]
 
 
+def check_smoothing(name: str, smoothing_snippets: int) -> None:
+    """Refuse a width of the moving average that has no middle.
+
+    Raises:
+        ValueError: It is not odd.
+    """
+    if smoothing_snippets < 1 or smoothing_snippets % 2 == 0:
+        raise ValueError(f'{name}: smoothing_snippets must be odd, got {smoothing_snippets}.')
+
+
 class Probe(BaseMetric, Generic[AnyVideo]):
     """Fit something on some videos, score it on others; SoLa, untouched and smoothed features.
 
@@ -47,10 +57,7 @@ class Probe(BaseMetric, Generic[AnyVideo]):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.name = type(self).__name__
-        if smoothing_snippets < 1 or smoothing_snippets % 2 == 0:
-            raise ValueError(
-                f'{self.name}: smoothing_snippets must be odd, got {smoothing_snippets}.'
-            )
+        check_smoothing(self.name, smoothing_snippets)
         self.smoothing_snippets = smoothing_snippets
         self.max_snippets_per_video = max_snippets_per_video
         self.folds = folds

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,11 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 
 from mmsola.models.necks.sola import SoLa
+from mmsola.models.necks.sola_dilations import check_dilations, declared_dilations
 from mmsola.models.necks.standardize import Standardize
+
+#: Arguments of necks that are further necks, or lists of them.
+_INSIDE = ('neck', 'plain', 'necks')
 
 
 def build_neck(cfg: Mapping[str, Any], in_channels: int | None) -> nn.Module:
@@ -84,6 +89,33 @@ def loadable_parts(neck: nn.Module | None, name: str = 'neck') -> dict[str, nn.M
         return {}
     parts = neck.named_modules(prefix=name)
     return {f'{path}.': part for path, part in parts if isinstance(part, (SoLa, Standardize))}
+
+
+def check_dilations_in(model: nn.Module, checkpoint: str | Path, content: Any) -> None:
+    """Refuse a checkpoint whose SoLa modules were trained with other dilations than the model's.
+
+    Args:
+        model: What ``content`` is loaded into.
+        checkpoint: The file, for messages.
+        content: What it holds.
+
+    Raises:
+        CheckpointError: They differ, or what stands there are no dilations.
+    """
+    declared = declared_dilations(checkpoint, content)
+    for prefix, sola in solas_in(model, '').items():
+        check_dilations(checkpoint, declared.get(prefix), sola.conv_network)
+
+
+def neck_configs(cfg: Any) -> Iterator[dict]:
+    """The config of a neck, then of those inside of it; none where there is no neck."""
+    if isinstance(cfg, (list, tuple)):
+        for part in cfg:
+            yield from neck_configs(part)
+    elif isinstance(cfg, dict):
+        yield cfg
+        for key in _INSIDE:
+            yield from neck_configs(cfg.get(key))
 
 
 def is_sola(cfg: Mapping[str, Any]) -> bool:
