@@ -143,7 +143,9 @@ def environment(wheels, tmp_path_factory):
     # a path in a .pth file: the .pth files there, of an editable mmsola for one, are not followed
     (packages / 'lent.pth').write_text('\n'.join(lent))
     watch = WATCH.format(clone=f'{ROOT}/', allowed=tuple(lent))
-    (packages / 'sitecustomize.py').write_text(watch)
+    # no sitecustomize.py: Debian's Python has one of its own, which would be taken instead
+    (packages / 'watch_clone.py').write_text(watch)
+    (packages / 'watch_clone.pth').write_text('import watch_clone\n')
     return folder
 
 
