@@ -96,8 +96,19 @@ def test_what_stands_at_the_top_holds_for_rows_that_do_not_say_it(settings):
     assert first.main_arms == ('sola', 'late') and first.seeds_of('late') == (3,)
     # of arms that a row has not, nothing is left
     assert (second.main_arms, second.few_seeds, second.controls) == ((), {}, {})
-    assert second.pairs == [('smooth', 'plain')]
-    assert ('sola', 'plain') in first.pairs and ('sola', 'smooth') in first.pairs
+    assert second.pairs(1.0) == [('smooth', 'plain')]
+    assert {('sola', 'plain'), ('sola', 'smooth')} < set(first.pairs(1.0))
+
+
+def test_an_arm_may_have_fewer_shares_and_is_compared_where_both_have_them(settings, tmp_path):
+    settings['few_shares'] = dict(smooth=[1.0], late=[0.25])
+    planned = runs(settings, tmp_path, build_models=False).runs
+    assert {run.share for run in planned if run.arm == 'smooth'} == {1.0}
+    assert {run.share for run in planned if run.arm == 'late'} == {0.25}
+    assert {run.share for run in planned if run.arm == 'sola'} == {1.0, 0.25}
+    (row,) = read_study(Config(settings)).rows
+    assert ('sola', 'smooth') in row.pairs(1.0) and ('late', 'plain') not in row.pairs(1.0)
+    assert row.pairs(0.25) == [('sola', 'plain'), ('late', 'plain')]
 
 
 def test_options_of_a_row_lie_over_those_of_the_study(settings, tmp_path):
@@ -139,6 +150,10 @@ ROW = 'rows.0.'
         (ROW + 'arms', ['plain'], 'two or more'),
         ('few_seeds', dict(plain=1), 'few_seeds has the baseline'),
         ('few_seeds', dict(late=0), 'few_seeds has 0 for late'),
+        ('few_shares', dict(plain=[1.0]), 'few_shares has the baseline'),
+        ('few_shares', dict(lat=[1.0]), 'few_shares has the unknown arm lat'),
+        ('few_shares', dict(late=[0.5]), r'few_shares has \[0\.5\] for late'),
+        ('few_shares', dict(late=[]), r'few_shares of late is \[\]'),
         ('arms.smooth', ['kernel_size'], 'arm smooth: --cfg-options kernel_size: has no value'),
         ('arms.smooth', 3, r'arm smooth is 3\n'),
         ('arms.smooth', dict(a='{missing}'), r'arm smooth: has \{missing\}, which is no pretraini'),

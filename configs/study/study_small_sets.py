@@ -13,22 +13,7 @@
 name = 'small_sets'
 
 _to_input = dict(standardize=dict(scale='input'))
-_recipe_near = dict(model=dict(neck=_to_input))
-_recipe_captaincook = dict(
-    model=dict(
-        neck=dict(**_to_input, dilations=(5, 1)),
-        start=10,
-        step=8,
-    ),
-    train_dataloader=dict(
-        dataset=dict(
-            pipeline=[
-                dict(type='LoadSnippetWindow', window=77),
-                dict(type='PackSnippetInputs', meta_keys=('video_name', 'start_snippet')),
-            ]
-        )
-    ),
-)
+_on_standardised = dict(model=dict(neck=_to_input))
 _figures = dict(
     val_evaluator=[
         dict(type='LinearProbe', folds=5, max_snippets_per_video=50),
@@ -40,26 +25,26 @@ _figures = dict(
 pretrainings = dict(
     sola_isl=dict(config='mmsola::sola/sola_pretrain_isl_i3d.py', options=_figures),
     recipe_isl=dict(
-        config='mmsola::sola/sola_pretrain_isl_i3d.py', options=dict(**_figures, **_recipe_near)
+        config='mmsola::sola/sola_pretrain_isl_i3d.py',
+        options=dict(**_figures, **_on_standardised),
     ),
-    sola_charades=dict(config='mmsola::sola/sola_pretrain_charades_clip.py'),
     recipe_charades=dict(
-        config='mmsola::sola/sola_pretrain_charades_clip.py', options=_recipe_near
+        config='mmsola::sola/sola_pretrain_charades_clip.py', options=_on_standardised
     ),
-    sola_captaincook=dict(config='mmsola::sola/sola_pretrain_captaincook_pe.py', options=_figures),
+    sola_captaincook=dict(
+        config='mmsola::sola/sola_pretrain_captaincook_pe_4s.py', options=_figures
+    ),
     recipe_captaincook=dict(
-        config='mmsola::sola/sola_pretrain_captaincook_pe.py',
-        options=dict(**_figures, **_recipe_captaincook),
+        config='mmsola::sola/sola_pretrain_captaincook_pe_4s.py',
+        options=dict(**_figures, **_on_standardised),
     ),
-    sola_world=dict(config='mmsola::sola/sola_pretrain_video_world.py'),
-    recipe_world=dict(config='mmsola::sola/sola_pretrain_video_world.py', options=_recipe_near),
+    recipe_world=dict(config='mmsola::sola/sola_pretrain_video_world.py', options=_on_standardised),
 )
 
 _shape = dict(in_channels='{channels}', hidden_channels='{hidden}')
 _recipe = dict(
     type='SoLa',
     **_shape,
-    dilations='{dilations}',
     init_cfg=dict(type='Pretrained', checkpoint='{pretrained}'),
 )
 arms = dict(
@@ -76,7 +61,7 @@ arms = dict(
     ),
     recipe=dict(model=dict(neck=dict(**_recipe, **_to_input))),
     recipe_scaled=dict(model=dict(neck=dict(**_recipe, standardize=dict(scale='unit_variance')))),
-    smooth=dict(model=dict(neck=dict(type='TemporalSmoothing', kernel_size='{kernel_size}'))),
+    smooth=dict(model=dict(neck=dict(type='TemporalSmoothing', kernel_size=5))),
     sola=dict(
         model=dict(
             neck=dict(
@@ -86,11 +71,7 @@ arms = dict(
             )
         )
     ),
-    scratch=dict(
-        model=dict(
-            neck=dict(type='SoLa', **_shape, dilations='{dilations}', frozen=False, **_to_input)
-        )
-    ),
+    scratch=dict(model=dict(neck=dict(type='SoLa', **_shape, frozen=False, **_to_input))),
     beside=dict(
         model=dict(
             feat_dim='{both}',
@@ -104,61 +85,44 @@ main_arms = ['recipe', 'scaled', 'recipe_scaled']
 controls = dict(recipe=['smooth'], recipe_scaled=['scaled'])
 seeds = [0, 1, 2, 3, 4]
 few_seeds = dict(smooth=3, sola=3, scratch=3, beside=3, boundaries=3)
-_proposals = ['plain', 'scaled', 'recipe', 'recipe_scaled', 'smooth', 'sola', 'scratch', 'beside']
+_four = ['plain', 'scaled', 'recipe', 'recipe_scaled']
 
-_near = dict(dilations=(1, 1), kernel_size=5)
-_isl = dict(
-    channels=1024,
-    both=2048,
-    hidden=512,
-    **_near,
-    published='{sola_isl}',
-    pretrained='{recipe_isl}',
-)
-_charades = dict(
-    channels=512,
-    both=1024,
-    hidden=512,
-    **_near,
-    published='{sola_charades}',
-    pretrained='{recipe_charades}',
-)
+_isl = dict(channels=1024, hidden=512, published='{sola_isl}', pretrained='{recipe_isl}')
+_charades = dict(channels=512, hidden=512, pretrained='{recipe_charades}')
 _captaincook = dict(
     channels=768,
     both=1536,
     hidden=512,
-    dilations=(5, 1),
-    kernel_size=21,
     published='{sola_captaincook}',
     pretrained='{recipe_captaincook}',
 )
-_world = dict(
-    channels=64,
-    both=128,
-    hidden=64,
-    **_near,
-    published='{sola_world}',
-    pretrained='{recipe_world}',
-)
+_world = dict(channels=64, hidden=64, pretrained='{recipe_world}')
 _detections = ['loc/mAP', 'loc/class_agnostic_AP', 'loc/AR@50']
-_proposal_figures = ['loc/AUC', 'loc/AR@10', 'loc/class_agnostic_AP']
-_longer = dict(
-    train_cfg=dict(max_epochs=30, val_interval=10),
+_proposals = ['loc/AUC', 'loc/AR@10', 'loc/class_agnostic_AP']
+_shorter = dict(
+    train_dataloader=dict(batch_size=8),
+    train_cfg=dict(max_epochs=9, val_interval=3),
     param_scheduler=[
-        dict(type='LinearLR', start_factor=1e-8, begin=0, end=5, convert_to_iter_based=True),
-        dict(type='CosineAnnealingLR', eta_min=1e-8, begin=5, end=30, convert_to_iter_based=True),
+        dict(type='LinearLR', start_factor=1e-8, begin=0, end=2, convert_to_iter_based=True),
+        dict(type='CosineAnnealingLR', eta_min=1e-8, begin=2, end=9, convert_to_iter_based=True),
     ],
 )
 
 rows = [
     dict(
-        set='captaincook_pe',
+        set='captaincook_pe_4s',
         localizer='ActionFormer',
-        config='mmsola::actionformer/actionformer_captaincook_pe.py',
-        options=_longer,
+        config='mmsola::actionformer/actionformer_captaincook_pe_4s.py',
         values=_captaincook,
         figures=_detections,
         shares=[1.0, 0.25, 0.1],
+        few_shares=dict(
+            smooth=[1.0, 0.1],
+            sola=[1.0, 0.1],
+            scratch=[1.0],
+            beside=[1.0, 0.1],
+            boundaries=[1.0, 0.1],
+        ),
     ),
     dict(
         set='isl_i3d',
@@ -167,39 +131,45 @@ rows = [
         values=_isl,
         figures=_detections,
         shares=[1.0, 0.1],
+        arms=_four,
+        seeds=[0, 1, 2],
     ),
     dict(
         set='isl_i3d',
         localizer='BMN',
         config='mmsola::bmn/bmn_isl_i3d.py',
+        options=dict(train_cfg=dict(val_interval=3)),
         values=_isl,
-        arms=_proposals,
-        figures=_proposal_figures,
+        arms=[*_four, 'smooth', 'sola'],
+        figures=_proposals,
     ),
     dict(
         set='isl_i3d',
         localizer='GTAD',
         config='mmsola::gtad/gtad_isl_i3d.py',
+        options=dict(train_cfg=dict(val_interval=2)),
         values=_isl,
-        arms=['plain', 'scaled', 'recipe', 'recipe_scaled'],
-        figures=_proposal_figures,
+        arms=_four,
+        figures=_proposals,
         seeds=[0, 1, 2],
     ),
     dict(
         set='charades_clip',
         localizer='ActionFormer',
         config='mmsola::actionformer/actionformer_charades_clip.py',
+        options=_shorter,
         values=_charades,
         figures=_detections,
-        arms=['plain', 'scaled', 'recipe', 'recipe_scaled'],
+        arms=_four,
         seeds=[0, 1, 2],
     ),
     dict(
         set='video_world',
         localizer='BMN',
         config='mmsola::bmn/bmn_video_world.py',
+        options=dict(train_cfg=dict(val_interval=5)),
         values=_world,
-        arms=['plain', 'scaled', 'recipe', 'recipe_scaled', 'smooth'],
-        figures=_proposal_figures,
+        arms=[*_four, 'smooth'],
+        figures=_proposals,
     ),
 ]

@@ -113,7 +113,7 @@ class FinishedRuns:
             for row in self.rows
             for share in row.shares
             for figure in row.figures
-            for arm, reference in row.pairs
+            for arm, reference in row.pairs(share)
         ]
 
     def baselines(self) -> list[Baseline]:

@@ -18,8 +18,11 @@ from mmsola.messages.first_few import first_few
 _OF_RUNS = ('seed', 'share')
 
 # What stands in a row, and may stand at the top of the study for all rows.
-_OF_ROWS = ('baseline', 'main_arms', 'seeds', 'few_seeds', 'figures', 'shares', 'controls')
-_OF_ARMS = ('main_arms', 'few_seeds', 'controls')  # of these, keys that name arms
+_OF_ROWS = (
+    *('baseline', 'main_arms', 'controls', 'figures'),
+    *('seeds', 'few_seeds', 'shares', 'few_shares'),
+)
+_OF_ARMS = ('main_arms', 'few_seeds', 'few_shares', 'controls')  # of these, keys that name arms
 _TOP = ('name', 'pretrainings', 'pretraining_figures', 'arms', 'rows', *_OF_ROWS)
 _ROW = ('set', 'localizer', 'config', 'options', 'values', 'arms', *_OF_ROWS)
 _PRETRAINING = ('config', 'options', 'seeds')
@@ -59,6 +62,7 @@ class StudyRow:
         few_seeds: How many of the seeds an arm has, the first ones, where it has not all.
         figures: Of the validation after the last epoch, such as ``loc/mAP``.
         shares: Of the labelled videos that the localizer is trained on.
+        few_shares: Which of the shares an arm has, where it has not all.
         controls: Arms that an arm is compared with beside the baseline.
     """
 
@@ -74,6 +78,7 @@ class StudyRow:
     few_seeds: Mapping[str, int]
     figures: tuple[str, ...]
     shares: tuple[float, ...]
+    few_shares: Mapping[str, tuple[float, ...]]
     controls: Mapping[str, tuple[str, ...]]
 
     @property
@@ -85,14 +90,18 @@ class StudyRow:
         """The seeds that an arm is trained with."""
         return self.seeds[: self.few_seeds.get(arm, len(self.seeds))]
 
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """Each arm with the baseline, and with its controls."""
+    def shares_of(self, arm: str) -> tuple[float, ...]:
+        """The shares of the labels that an arm is trained on."""
+        return self.few_shares.get(arm, self.shares)
+
+    def pairs(self, share: float) -> list[tuple[str, str]]:
+        """Each arm with the baseline, and with its controls, of those that have this share."""
         return [
             (arm, reference)
             for arm in self.arms
-            if arm != self.baseline
+            if arm != self.baseline and share in self.shares_of(arm)
             for reference in dict.fromkeys([self.baseline, *self.controls.get(arm, ())])
+            if share in self.shares_of(reference)
         ]
 
     @property
@@ -206,6 +215,7 @@ def _read_row(
         few_seeds={arm: n for arm, n in both.few_seeds().items() if arm in own},
         figures=both.texts('figures'),
         shares=both.shares(),
+        few_shares={arm: shares for arm, shares in both.few_shares().items() if arm in own},
         controls={
             arm: tuple(control for control in controls if control in own)
             for arm, controls in both.controls().items()
@@ -213,12 +223,24 @@ def _read_row(
         },
     )
     both.check_arms('baseline', [row.baseline], own)
-    if row.baseline in row.few_seeds:
-        raise both.fault(
-            f'few_seeds has the baseline {row.baseline}',
-            'the baseline with all seeds, since each is compared with it',
-            'leave it out of few_seeds',
-        )
+    for key, of_arms, every in (
+        ('few_seeds', row.few_seeds, 'seeds'),
+        ('few_shares', row.few_shares, 'shares'),
+    ):
+        if row.baseline in of_arms:
+            raise both.fault(
+                f'{key} has the baseline {row.baseline}',
+                f'the baseline with all {every}, since each arm is compared with it',
+                f'leave it out of {key}',
+            )
+    for arm, shares in row.few_shares.items():
+        strange = [share for share in shares if share not in row.shares]
+        if strange:
+            raise both.fault(
+                f'few_shares has {strange} for {arm}',
+                f'of its shares, {list(row.shares)}',
+                'correct it, or add them to shares',
+            )
     _check_placeholders(both, row, pretrainings)
     return row
 

@@ -96,17 +96,13 @@ class StudyPart:
         return tuple(seeds)
 
     def shares(self) -> tuple[float, ...]:
-        shares = self.content.get('shares', [1.0])
-        if (
-            not isinstance(shares, (list, tuple))
-            or not shares
-            or not all(is_positive(share) and share <= 1 for share in shares)
-            or len(set(shares)) < len(shares)
-        ):
-            raise self.fault(
-                f'shares is {shares!r}', 'a list of numbers above 0 and up to 1', 'correct it'
-            )
-        return tuple(map(float, shares))
+        return self._shares('shares', self.content.get('shares', [1.0]))
+
+    def few_shares(self) -> dict[str, tuple[float, ...]]:
+        return {
+            arm: self._shares(f'few_shares of {arm}', shares)
+            for arm, shares in self.mapping('few_shares').items()
+        }
 
     def mapping(self, key: str) -> dict[str, Any]:
         value = self.content.get(key, {})
@@ -164,10 +160,22 @@ class StudyPart:
         """The arms that a key names."""
         if key == 'main_arms':
             return list(self.texts(key, ()))
-        if key == 'few_seeds':
-            return list(self.few_seeds())
+        if key in ('few_seeds', 'few_shares'):
+            return list(self.mapping(key))
         controls = self.controls()
         return [*controls, *(arm for arms in controls.values() for arm in arms)]
+
+    def _shares(self, what: str, shares: Any) -> tuple[float, ...]:
+        if (
+            not isinstance(shares, (list, tuple))
+            or not shares
+            or not all(is_positive(share) and share <= 1 for share in shares)
+            or len(set(shares)) < len(shares)
+        ):
+            raise self.fault(
+                f'{what} is {shares!r}', 'a list of numbers above 0 and up to 1', 'correct it'
+            )
+        return tuple(map(float, shares))
 
     def _parsed(self, what: str, options: Any) -> dict[str, Any]:
         if not isinstance(options, (Mapping, list, tuple)):

@@ -125,7 +125,7 @@ def runs_of(study: Study, work_dir: Path, build_models: bool = True) -> StudyRun
                             study, name, configs[name], seed, work_dir
                         )
                 needed = tuple(pretrainings[name, seed] for name in used)
-                for m, share in enumerate(row.shares):
+                for m, share in enumerate(row.shares_of(arm)):
                     run = _run(study, row, base, arm, share, seed, needed, work_dir)
                     if build_models and k == m == 0:
                         _check_model(row, arm, run.run.cfg)
