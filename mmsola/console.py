@@ -21,6 +21,7 @@ GROUPS = {
         'epic-annotations': 'make an annotation file from the csv files of EPIC-KITCHENS-100',
         'prepare': 'convert published files into a data set that the configs read',
         'extract': 'extract snippet features from videos',
+        'thin-features': 'keep every k-th snippet of features',
         'demo-data': 'generate small features to try everything with',
         'video-world': 'generate small videos to try everything with',
     },

@@ -445,6 +445,15 @@ def test_the_figures_of_a_pretraining_stand_beside_the_gain_of_its_run(
     assert [a.figure for a in found.found] == ['tsm/x']
 
 
+def test_what_the_pretrainings_gain_is_tabulated(settings, tmp_path, finished):
+    tables = run_study(Config(settings), tmp_path, train=False, num_resamples=500).tables
+    row = '| probe/auc | smoothed | 0.1000 | 0.9000 | +0.8000 ± 0.0000 | [+0.8000, +0.8000] |'
+    assert '### sola\n\nSeeds 3, 1, 2; epochs chosen by probe/auc.\n' in tables and row in tables
+    settings['pretraining_figures'] = ['tsm/x']  # which has no reference
+    tables = run_study(Config(settings), tmp_path, train=False, num_resamples=500).tables
+    assert '## Pretrainings' not in tables
+
+
 def test_without_a_finished_run_the_tables_say_so(settings, tmp_path):
     result = run_study(Config(settings), tmp_path, train=False)
     assert '0 of 14 runs are finished; 2 of 2 pretrainings are not.' in result.tables

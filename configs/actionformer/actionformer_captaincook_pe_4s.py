@@ -1,5 +1,5 @@
-# ActionFormer on cooking recordings, one snippet in four seconds: whole recordings in each batch, and
-# a quarter of the time of one in a second.
+# ActionFormer on cooking recordings, one snippet in four seconds: a third of the time that one in a
+# second takes.
 _base_ = ['../_base_/one_stage_small.py', '../_base_/datasets/captaincook_pe_4s.py']
 
 model = dict(feat_dim=768, num_classes=117, channels=128, num_levels=5, max_snippets=192)

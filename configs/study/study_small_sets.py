@@ -41,6 +41,9 @@ pretrainings = dict(
     recipe_world=dict(config='mmsola::sola/sola_pretrain_video_world.py', options=_on_standardised),
 )
 
+# one of each kind: snippets, boundaries, and without labels
+pretraining_figures = ['probe/cv_auc', 'boundary/cv_auc', 'change/contrast']
+
 _shape = dict(in_channels='{channels}', hidden_channels='{hidden}')
 _recipe = dict(
     type='SoLa',

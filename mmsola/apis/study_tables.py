@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from mmsola.apis.gain_table import gain_table
 from mmsola.apis.study_comparisons import Baseline, Comparison, FinishedRuns, GainAgreement
 from mmsola.atomic import replacing
 from mmsola.engine.run_versions import Versions, version_columns, versions_in_words
 from mmsola.engine.study_config import Study, StudyRow
 from mmsola.engine.study_runs import StudyRuns
+from mmsola.evaluation.seeds import summarise
 from mmsola.visualization.curves import draw_curves
 
 _CHANCE = 0.05  # of 95 % intervals that exclude 0 where there is no difference
@@ -46,7 +48,7 @@ def study_tables(
             for found in agreements:
                 if [found.row.name, found.share] == here:
                     lines += ['', *_agreement_table(found)]
-    return '\n'.join(lines)
+    return '\n'.join([*lines, *_pretraining_tables(study, runs)])
 
 
 def write_study(
@@ -183,6 +185,23 @@ def _agreement_table(found: GainAgreement) -> list[str]:
             f'| {a.verdict} |'
         )
     return lines
+
+
+def _pretraining_tables(study: Study, runs: StudyRuns) -> list[str]:
+    """What each pretraining gains at its chosen epochs, before any localizer."""
+    lines = []
+    for name in study.pretrainings:
+        finished = [p for p in runs.pretrainings if p.name == name and p.run.is_finished()]
+        gains = [
+            gain
+            for gain in summarise([pretraining.figures() for pretraining in finished])
+            if gain.metric in (study.pretraining_figures or [gain.metric])
+        ]
+        if gains:
+            seeds = ', '.join(str(pretraining.run.seed) for pretraining in finished)
+            lines += ['', f'### {name}', '', f'Seeds {seeds}; epochs chosen by {finished[0].key}.']
+            lines += ['', *gain_table(gains, len(finished))]
+    return ['', '## Pretrainings', *lines] if lines else []
 
 
 def _spread(std: float) -> str:

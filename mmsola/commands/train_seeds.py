@@ -11,6 +11,7 @@ import csv
 from dataclasses import astuple, fields
 from pathlib import Path
 
+from mmsola.apis.gain_table import gain_table
 from mmsola.atomic import replacing
 from mmsola.engine.config_file import add_cfg_options, read_config
 from mmsola.engine.measured_config import chosen_by
@@ -81,20 +82,3 @@ def main() -> None:
     with replacing(work_dir / 'table.md') as partial:
         partial.write_text(f'{table}\n')
     print(f'{table}\n\nwritten: {work_dir}/seeds.csv, table.md')
-
-
-def gain_table(gains: list[Gain], num_seeds: int) -> list[str]:
-    """Markdown: what each figure gains, and whether that is more than noise."""
-    lines = [
-        '| figure | reference | | SoLa | gain, mean ± std | 95 % interval of the mean |',
-        '| --- | --- | --- | --- | --- | --- |',
-    ]
-    for g in gains:
-        spread, interval = f' ± {g.std:.4f}', f'[{g.low:+.4f}, {g.high:+.4f}]'
-        if num_seeds == 1:
-            spread, interval = '', 'one seed has none'
-        lines.append(
-            f'| {g.metric} | {g.reference} | {g.reference_value:.4f} | {g.sola:.4f} '
-            f'| {g.gain:+.4f}{spread} | {interval} |'
-        )
-    return lines

@@ -11,6 +11,7 @@ PAGE_OF_FOLDER = {
     'CharadesSTA': 'charades_sta',
     'HACS': 'hacs',
     'captaincook_pe': 'captaincook_pe',
+    'captaincook_pe_4s': 'captaincook_pe',
     'charades_clip': 'charades_clip',
     'demo': 'generated',
     'epic_kitchens': 'epic_kitchens',

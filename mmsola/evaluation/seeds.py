@@ -70,7 +70,7 @@ def summarise(rows: list[dict[str, float]]) -> list[Gain]:
             ``<metric>_smoothed`` beside ``<metric>``.
     """
     gains = []
-    for metric in rows[0]:
+    for metric in rows[0] if rows else ():
         for reference in REFERENCES:
             key = f'{metric}_{reference}'
             if key not in rows[0]:
