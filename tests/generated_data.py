@@ -39,10 +39,13 @@ def write_snippet_data(specs: Sequence[dict], random: np.random.Generator) -> No
             num_snippets = 100 if (spec.get('feature') or {}).get('format') == 'csv' else 26 + 5 * i
             num_snippets += spec.get('window') or 0
             step_sec = (timeline.get('stride_frames') or fps) / fps
+            if 'duration' in videos.get(name, {}) and timeline.get('stride_frames'):
+                # other features of the same videos, which have another stride
+                num_snippets = int(videos[name]['duration'] / step_sec)
             duration_sec = num_snippets * step_sec
             channels = (spec.get('feature') or {}).get('num_channels', 64)
             store[name] = random.random((num_snippets, channels), np.float32)
-            if name in videos and not timeline.get('stride_frames'):
+            if name in videos and ('duration' in videos[name] or not timeline.get('stride_frames')):
                 continue  # other features of these videos say how long they are
             segments = [[duration_sec * 0.3, duration_sec * 0.6]]
             videos[name] = {
