@@ -20,11 +20,12 @@ from mmsola.apis.study_comparisons import FinishedRuns, pretrainings_and_gains
 from mmsola.engine.config_file import read_config
 from mmsola.engine.placeholders import filled, names_in
 from mmsola.engine.run_config_error import RunConfigError
-from mmsola.engine.seed_runs import SeedRunError
+from mmsola.engine.seed_runs import Running, SeedRunError
 from mmsola.engine.study_config import read_study
 from mmsola.engine.study_part import StudyError
 from mmsola.engine.study_runs import runs_of
 from mmsola.evaluation.localization_metric import LocalizationMetric
+from mmsola.files.folder_lock import only_writer
 from mmsola.structures.labelled_segments import LabelledSegments
 from mmsola.visualization.curves import draw_curves
 
@@ -452,6 +453,20 @@ def test_what_the_pretrainings_gain_is_tabulated(settings, tmp_path, finished):
     settings['pretraining_figures'] = ['tsm/x']  # which has no reference
     tables = run_study(Config(settings), tmp_path, train=False, num_resamples=500).tables
     assert '## Pretrainings' not in tables
+
+
+def test_two_studies_do_not_train_in_one_folder(settings, tmp_path):
+    with (
+        only_writer(tmp_path, StudyError, 'study'),
+        pytest.raises(StudyError, match='another study works here'),
+    ):
+        run_study(Config(settings), tmp_path)
+    (run, *_) = runs(settings, tmp_path).runs
+    with (
+        only_writer(run.run.folder, StudyError, 'training'),
+        pytest.raises(SeedRunError, match='another training works here'),
+    ):
+        run.run.train(Running())
 
 
 def test_without_a_finished_run_the_tables_say_so(settings, tmp_path):

@@ -15,8 +15,10 @@ from mmsola.apis.study_tables import share_in_words, write_study
 from mmsola.engine.run_versions import versions_of
 from mmsola.engine.seed_runs import SeedRun, train_all
 from mmsola.engine.study_config import Study, read_study
+from mmsola.engine.study_part import StudyError
 from mmsola.engine.study_runs import StudyRuns, runs_of
 from mmsola.evaluation.video_bootstrap import NUM_RESAMPLES
+from mmsola.files.folder_lock import only_writer
 from mmsola.messages.argument_checks import check_argument
 from mmsola.messages.progress import Progress
 
@@ -58,7 +60,7 @@ def run_study(
         num_resamples: Of the bootstrap over videos, 500 or more.
 
     Raises:
-        StudyError: The study cannot be done as it is written, or a folder has other runs.
+        StudyError: The study cannot be done as it is written, or another process trains it.
         SeedRunError: A folder holds a run of other settings, or a training failed.
         ArgumentError: ``jobs`` or ``num_resamples`` is too small.
 
@@ -77,8 +79,10 @@ def run_study(
     chosen = runs.only(only)
     check_folders(chosen)
     if train:
-        _train([p.run for p in chosen.pretrainings], jobs, 'Pretraining')
-        _train([run.run for run in chosen.runs], jobs, 'Training')
+        # two at once would both train the runs that are not finished
+        with only_writer(folder, StudyError, 'study'):
+            _train([p.run for p in chosen.pretrainings], jobs, 'Pretraining')
+            _train([run.run for run in chosen.runs], jobs, 'Training')
     finished = FinishedRuns(runs.runs, num_resamples)
     comparisons = finished.comparisons()
     made = [run.run for run in finished.runs]

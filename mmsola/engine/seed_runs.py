@@ -24,6 +24,7 @@ from mmengine.config import Config
 from mmsola.atomic import replacing
 from mmsola.engine.threads import threads_of
 from mmsola.evaluation.seeds import validations_of
+from mmsola.files.folder_lock import only_writer
 from mmsola.files.json_file import is_number, read_json_object
 from mmsola.version import __version__, commit
 
@@ -115,9 +116,14 @@ class SeedRun:
             on_epoch: Called when an epoch begins.
 
         Raises:
-            SeedRunError: The folder is one of other settings, the training failed or was stopped.
+            SeedRunError: The folder is one of other settings, or another process trains there; the
+                training failed or was stopped.
         """
         running.check()
+        with only_writer(self.folder, SeedRunError, 'training'):
+            self._train(running, on_epoch)
+
+    def _train(self, running: Running, on_epoch: Callable[[], object]) -> None:
         self.check()
         config = self._write_config()
         command = [*TRAIN, str(config), '--work-dir', str(self.folder)]
