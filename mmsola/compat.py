@@ -52,6 +52,7 @@ def apply() -> None:
     import_mmcv_lite_quietly()
     let_mmaction_take_mmcv_2_2()
     leave_out_multimodal_models()
+    import_metrics_quietly()
     stand_in_for_drn()
     restore_trapz()
     allow_checkpoint_types()
@@ -134,6 +135,18 @@ def import_mmcv_lite_quietly() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
         import mmcv.cnn.bricks.transformer  # noqa: F401
+
+
+def import_metrics_quietly() -> None:
+    """Import MMAction2's metrics without what Python 3.12 says of the escapes in their source.
+
+    It warns once, where the file is compiled. The filter holds for this one import only.
+    """
+    if importlib.util.find_spec('mmaction') is None:
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', '.*invalid escape sequence')
+        import mmaction.evaluation  # noqa: F401
 
 
 # --- setuptools >= 81 has no pkg_resources --------------------------------------------------------

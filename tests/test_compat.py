@@ -225,6 +225,27 @@ def test_transformers_that_mmaction2_cannot_use_are_left_alone(tmp_path, version
     assert 'requires extra multi-modal' in output_of(run_python(code, paths=[tmp_path]))[0]
 
 
+def test_the_escapes_in_mmaction2_are_not_warned_of():
+    # Python 3.12 says it once, where the file is compiled, and a newer one more loudly
+    code = """
+        import importlib.machinery, pathlib, warnings
+        warnings.simplefilter('always')
+        kept = importlib.machinery.SourceFileLoader.get_code
+        compiled = []
+        def get_code(loader, name):
+            if not name.endswith('multimodal_metric'):
+                return kept(loader, name)
+            compiled.append(name)
+            return compile(pathlib.Path(loader.path).read_text(), loader.path, 'exec')
+        importlib.machinery.SourceFileLoader.get_code = get_code
+        import mmsola
+        assert compiled
+        compile('"\\\\d"', 'other.py', 'exec')  # of others it is said
+    """
+    _, err = run_python(code).communicate(timeout=120)
+    assert err.count('invalid escape sequence') == 1 and 'other.py' in err
+
+
 def test_a_script_of_others_is_run_with_mmsola_imported_first(tmp_path):
     """MMAction2's own train.py fails before it reads custom_imports."""
     (tmp_path / 'beside.py').write_text('value = 7')
