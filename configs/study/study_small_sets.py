@@ -23,7 +23,6 @@ _figures = dict(
     train_cfg=dict(max_epochs=100, val_interval=50),
 )
 pretrainings = dict(
-    sola_isl=dict(config='mmsola::sola/sola_pretrain_isl_i3d.py', options=_figures),
     recipe_isl=dict(
         config='mmsola::sola/sola_pretrain_isl_i3d.py',
         options=dict(**_figures, **_on_standardised),
@@ -90,7 +89,7 @@ seeds = [0, 1, 2, 3, 4]
 few_seeds = dict(smooth=3, sola=3, scratch=3, beside=3, boundaries=3)
 _four = ['plain', 'scaled', 'recipe', 'recipe_scaled']
 
-_isl = dict(channels=1024, hidden=512, published='{sola_isl}', pretrained='{recipe_isl}')
+_isl = dict(channels=1024, hidden=512, pretrained='{recipe_isl}')
 _charades = dict(channels=512, hidden=512, pretrained='{recipe_charades}')
 _captaincook = dict(
     channels=768,
@@ -118,14 +117,8 @@ rows = [
         config='mmsola::actionformer/actionformer_captaincook_pe_4s.py',
         values=_captaincook,
         figures=_detections,
-        shares=[1.0, 0.25, 0.1],
-        few_shares=dict(
-            smooth=[1.0, 0.1],
-            sola=[1.0, 0.1],
-            scratch=[1.0],
-            beside=[1.0, 0.1],
-            boundaries=[1.0, 0.1],
-        ),
+        shares=[1.0, 0.1],
+        few_shares=dict.fromkeys(few_seeds, [1.0]),
     ),
     dict(
         set='isl_i3d',
@@ -133,7 +126,7 @@ rows = [
         config='mmsola::actionformer/actionformer_isl_i3d.py',
         values=_isl,
         figures=_detections,
-        shares=[1.0, 0.1],
+        shares=[0.25, 0.1],
         arms=_four,
         seeds=[0, 1, 2],
     ),
@@ -143,7 +136,7 @@ rows = [
         config='mmsola::bmn/bmn_isl_i3d.py',
         options=dict(train_cfg=dict(val_interval=3)),
         values=_isl,
-        arms=[*_four, 'smooth', 'sola'],
+        arms=_four,
         figures=_proposals,
     ),
     dict(
@@ -172,7 +165,7 @@ rows = [
         config='mmsola::bmn/bmn_video_world.py',
         options=dict(train_cfg=dict(val_interval=5)),
         values=_world,
-        arms=[*_four, 'smooth'],
+        arms=_four,
         figures=_proposals,
     ),
 ]
