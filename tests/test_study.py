@@ -20,7 +20,7 @@ from mmsola.apis.study_comparisons import FinishedRuns, pretrainings_and_gains
 from mmsola.engine.config_file import read_config
 from mmsola.engine.placeholders import filled, names_in
 from mmsola.engine.run_config_error import RunConfigError
-from mmsola.engine.seed_runs import Running, SeedRunError
+from mmsola.engine.seed_runs import Running, SeedRun, SeedRunError
 from mmsola.engine.study_config import read_study
 from mmsola.engine.study_part import StudyError
 from mmsola.engine.study_runs import runs_of
@@ -262,7 +262,7 @@ def test_what_does_not_fit_is_found_before_the_first_training(settings, tmp_path
             run_study(Config(settings), tmp_path / 'work')
         assert not (tmp_path / 'work').exists()
 
-    monkeypatch.setattr(study_api, 'train_all', lambda *arguments: pytest.fail('trained'))
+    monkeypatch.setattr(study_api, 'train_all', lambda *_, **__: pytest.fail('trained'))
     settings['arms']['smooth'] = dict(model=dict(kernel_sise=5))
     check(StudyError, r'set_BMN, arm smooth: its model cannot be built: .*kernel_sise')
     settings['arms']['smooth'] = {'model.9.type': 'SoLa', 'train_cfg.max_epochs.more': 1}
@@ -279,7 +279,7 @@ def test_a_run_of_other_settings_is_refused_before_the_first_training(
 ):
     last = runs(settings, tmp_path).runs[-1].run
     last._write_config()
-    monkeypatch.setattr(study_api, 'train_all', lambda *arguments: pytest.fail('trained'))
+    monkeypatch.setattr(study_api, 'train_all', lambda *_, **__: pytest.fail('trained'))
     settings['rows'][0]['options'] = dict(num_threads=2)
     with pytest.raises(SeedRunError, match=f'{last.folder}: was trained with another config'):
         run_study(Config(settings), tmp_path)
@@ -514,6 +514,36 @@ def test_too_few_jobs_or_resamples(jobs, resamples, settings, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_failed_training_holds_up_no_other_arm(settings, tmp_path, monkeypatch, capsys):
+    # a folder in the place of the config stops a training as surely as a full disk
+    settings.update(shares=[1.0], seeds=[3], few_seeds={})
+    planned = runs(settings, tmp_path, build_models=False)
+    for run in planned.runs:
+        if run.arm == 'smooth':
+            (run.run.folder / 'config.py').mkdir(parents=True)
+    localizers, trained = {run.run.folder: run for run in planned.runs}, []
+
+    def train(run, running, on_epoch):
+        with only_writer(run.folder, SeedRunError, 'training'):
+            try:
+                run._write_config()
+            except OSError as error:
+                raise SeedRunError(f'seed {run.seed} failed: {error}') from error
+        trained.append(run.folder.parent.name)
+        if run.folder in localizers:
+            finish_localizer(localizers[run.folder], 1.0)
+        else:
+            finish(run, {run.max_epochs: {'probe/auc': 0.5}})
+
+    monkeypatch.setattr(SeedRun, 'train', train)
+    with pytest.raises(SeedRunError, match='1 of 4 trainings failed; first seed 3') as caught:
+        run_study(Config(settings), tmp_path, num_resamples=500)
+    assert sorted(trained) == ['late', 'plain', 'sola', 'sola']
+    assert 'The other trainings go on.' in capsys.readouterr().err
+    assert str(caught.value).endswith(f'Tables of the others: {tmp_path}')
+    assert '3 of 4 runs are finished' in (tmp_path / 'tables.md').read_text()
+
+
 def test_study_end_to_end(demo_root, tmp_path, tiny_options):
     """The shipped study on smaller data; what is finished is kept."""
     cfg = read_config(ROOT / 'configs' / 'study' / 'study_demo.py')

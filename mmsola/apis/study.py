@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmsola.apis.study_comparisons import Comparison, FinishedRuns
 from mmsola.apis.study_tables import share_in_words, write_study
 from mmsola.engine.run_versions import versions_of
-from mmsola.engine.seed_runs import SeedRun, train_all
+from mmsola.engine.seed_runs import SeedRun, SeedRunError, train_all
 from mmsola.engine.study_config import Study, read_study
 from mmsola.engine.study_part import StudyError
 from mmsola.engine.study_runs import StudyRuns, runs_of
@@ -61,7 +61,8 @@ def run_study(
 
     Raises:
         StudyError: The study cannot be done as it is written, or another process trains it.
-        SeedRunError: A folder holds a run of other settings, or a training failed.
+        SeedRunError: A folder holds a run of other settings; or trainings failed, which is said
+            after all others were trained and the tables written.
         ArgumentError: ``jobs`` or ``num_resamples`` is too small.
 
     Example::
@@ -78,16 +79,18 @@ def run_study(
     study, folder, runs = planned_study(config, work_dir, build_models=train)
     chosen = runs.only(only)
     check_folders(chosen)
+    failures = []
     if train:
         # two at once would both train the runs that are not finished
         with only_writer(folder, StudyError, 'study'):
-            _train([p.run for p in chosen.pretrainings], jobs, 'Pretraining')
-            _train([run.run for run in chosen.runs], jobs, 'Training')
+            failures = _train_chosen(chosen, jobs)
     finished = FinishedRuns(runs.runs, num_resamples)
     comparisons = finished.comparisons()
     made = [run.run for run in finished.runs]
     made += [p.run for p in runs.pretrainings if p.run.is_finished()]
     tables = write_study(folder, study, runs, finished, comparisons, versions_of(made))
+    if failures:
+        raise SeedRunError('\n'.join([*map(str, failures), f'Tables of the others: {folder}']))
     return StudyResult(folder, comparisons, tables)
 
 
@@ -151,10 +154,24 @@ def check_folders(runs: StudyRuns) -> None:
         run.check()
 
 
-def _train(runs: Sequence[SeedRun], jobs: int, task: str) -> None:
+def _train_chosen(chosen: StudyRuns, jobs: int) -> list[SeedRunError]:
+    """Train what can be trained; what failed."""
+    failures = _train([p.run for p in chosen.pretrainings], jobs, 'Pretraining')
+    ready = [run.run for run in chosen.runs if all(p.run.is_finished() for p in run.pretrainings)]
+    if len(ready) < len(chosen.runs):
+        number = len(chosen.runs) - len(ready)
+        failures.append(SeedRunError(f'{number} runs were skipped: their pretraining failed.'))
+    return failures + _train(ready, jobs, 'Training')
+
+
+def _train(runs: Sequence[SeedRun], jobs: int, task: str) -> list[SeedRunError]:
     if runs:
         with Progress(sum(run.max_epochs for run in runs), task, 'epochs') as progress:
-            train_all(runs, jobs, progress.update)
+            try:
+                train_all(runs, jobs, progress.update, stop_at_failure=False)
+            except SeedRunError as error:
+                return [error]
+    return []
 
 
 def _minutes_of(

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,7 +250,10 @@ def _signal_group(process: subprocess.Popen, number: signal.Signals) -> None:
 
 
 def train_all(
-    runs: Sequence[SeedRun], jobs: int, on_epochs: Callable[[int], object] = lambda count: None
+    runs: Sequence[SeedRun],
+    jobs: int,
+    on_epochs: Callable[[int], object] = lambda count: None,
+    stop_at_failure: bool = True,
 ) -> None:
     """Train the runs that are not finished, in their order, so many at a time.
 
@@ -258,15 +261,16 @@ def train_all(
         runs: The runs; each computes with its own ``num_threads``, whatever ``jobs`` is.
         jobs: Runs at a time.
         on_epochs: Called with the epochs that are done, one or those of a finished run.
+        stop_at_failure: Begin no other training once one failed; those that run then may end. False
+            trains all others, says at once what failed, and fails in the end.
 
     Raises:
-        SeedRunError: A folder is one of other settings, or a training failed; those that run then
-            may end, and no other one is begun.
+        SeedRunError: A folder is one of other settings, or a training failed.
     """
     running = Running()
     _warn_of_too_many_threads(min(jobs, len(runs)) * max(run.num_threads for run in runs))
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = []
+        waiting, failures = [], []
         try:
             for run in runs:
                 run.check()
@@ -274,8 +278,14 @@ def train_all(
                     on_epochs(run.max_epochs)
                 else:
                     waiting.append(pool.submit(run.train, running, lambda: on_epochs(1)))
-            for done in waiting:
-                done.result()
+            for done in as_completed(waiting) if not stop_at_failure else waiting:
+                try:
+                    done.result()
+                except SeedRunError as error:
+                    if stop_at_failure:
+                        raise
+                    failures.append(error)
+                    print(f'{error}\nThe other trainings go on.', file=sys.stderr)
         except Exception:
             pool.shutdown(cancel_futures=True)
             raise
@@ -283,6 +293,8 @@ def train_all(
             running.stop()
             pool.shutdown(cancel_futures=True)
             raise
+    if failures:
+        raise SeedRunError(f'{len(failures)} of {len(runs)} trainings failed; first {failures[0]}')
 
 
 def _warn_of_too_many_threads(number: int) -> None:
