@@ -228,12 +228,13 @@ def test_a_training_is_the_same_whatever_jobs_are(tmp_path, monkeypatch):
     cfg = Config(dict(train_cfg=dict(max_epochs=1), num_threads=3))
     logs = []
     for jobs in (1, 1000):
-        run = SeedRun(cfg, 0, tmp_path / 'run')
-        seed_runs.train_all([run] * 2, jobs)
-        logs.append((run.folder / 'train.log').read_text().splitlines())
-        (run.folder / 'train.log').unlink()
-    assert len(logs[0]) == 2 and len({*logs[0], *logs[1]}) == 1
-    assert run.cost()['num_threads'] == 3
+        runs = [SeedRun(cfg, 0, tmp_path / f'{jobs}_{name}') for name in 'ab']
+        seed_runs.train_all(runs, jobs)
+        for run in runs:
+            log = (run.folder / 'train.log').read_text()
+            logs.append(log.replace(str(run.folder), 'FOLDER'))
+    assert len(logs) == 4 and len(set(logs)) == 1 and logs[0].count('\n') == 1
+    assert runs[0].cost()['num_threads'] == 3
 
 
 def test_more_threads_than_cores_are_warned_about(tmp_path, monkeypatch, capsys):

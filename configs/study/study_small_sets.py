@@ -126,7 +126,7 @@ rows = [
         config='mmsola::actionformer/actionformer_isl_i3d.py',
         values=_isl,
         figures=_detections,
-        shares=[0.25, 0.1],
+        shares=[0.25],
         arms=_four,
         seeds=[0, 1, 2],
     ),
@@ -167,5 +167,6 @@ rows = [
         values=_world,
         arms=_four,
         figures=_proposals,
+        seeds=[0, 1, 2],
     ),
 ]
