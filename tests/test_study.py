@@ -446,6 +446,30 @@ def test_the_figures_of_a_pretraining_stand_beside_the_gain_of_its_run(
     assert [a.figure for a in found.found] == ['tsm/x']
 
 
+def test_main_arms_stand_on_top_with_their_first_figure(settings, tmp_path, finished):
+    result = run_study(Config(settings), tmp_path, train=False, num_resamples=500)
+    top = result.tables.partition('## Main arms')[2].partition('\n## ')[0]
+    rows = [line.split(' | ') for line in top.splitlines() if line.startswith('| set')]
+    assert [(row[2], row[3], row[1]) for row in rows] == [
+        ('sola', 'plain', FIGURES[0]),
+        ('sola', 'smooth', FIGURES[0]),
+        ('late', 'plain', FIGURES[0]),
+    ]
+    assert rows[0][0] == '| set, BMN, all labels'
+    found = {
+        (c.arm, c.reference): c
+        for c in result.comparisons
+        if (c.share, c.figure) == (1.0, FIGURES[0])
+    }
+    for row in rows:
+        c = found[row[2], row[3]]
+        is_above = min(c.difference.low, c.video_low) > 0
+        assert row[-1] == ('above 0 |' if is_above else ' |')
+    assert rows[0][4] == '{:.2f}'.format(
+        np.mean([finished['set_BMN', 1.0, 'plain', seed][FIGURES[0]] for seed in (3, 1, 2)])
+    )
+
+
 def test_what_the_pretrainings_gain_is_tabulated(settings, tmp_path, finished):
     tables = run_study(Config(settings), tmp_path, train=False, num_resamples=500).tables
     row = '| probe/auc | smoothed | 0.1000 | 0.9000 | +0.8000 ± 0.0000 | [+0.8000, +0.8000] |'

@@ -38,6 +38,7 @@ def study_tables(
     """Markdown of a whole study: counts on top, then tables for each row and share."""
     baselines, agreements = finished.baselines(), finished.agreements(study)
     lines = [f'# {study.name}', '', *_state(runs, finished, versions), '', *_counts(comparisons)]
+    lines += _main_table(comparisons)
     for row in finished.rows:
         lines += ['', f'## {row.set}, {row.localizer}', '', _declared(row)]
         for share in row.shares:
@@ -127,6 +128,30 @@ def _counts(comparisons: Sequence[Comparison]) -> list[str]:
             f'| {sum(c.video_high < 0 for c in below)} |'
         )
     return lines
+
+
+def _main_table(comparisons: Iterable[Comparison]) -> list[str]:
+    """What the study is about, on one page: the first figure of each row, the main arms."""
+    lines = []
+    for c in comparisons:
+        d = c.difference
+        if d is None or not c.is_main or c.figure != c.row.figures[0]:
+            continue
+        both = 'above 0' if min(d.low, c.video_low) > 0 else ''
+        both = 'below 0' if max(d.high, c.video_high) < 0 else both
+        lines.append(
+            f'| {c.row.set}, {c.row.localizer}, {share_in_words(c.share)} | {c.figure} | {c.arm} '
+            f'| {c.reference} | {d.baseline:.2f} | {d.mean:+.2f}{_spread(d.std)} | {len(c.seeds)} '
+            f'| {_interval(d.low, d.high)} | {_interval(c.video_low, c.video_high)} | {both} |'
+        )
+    header = [
+        '| row | figure | arm | minus | its mean | difference, mean ± std | seeds '
+        '| 95 % over seeds (t) | 95 % over videos (bootstrap) | both |',
+        '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+    ]
+    if not lines:
+        return []
+    return ['', '## Main arms', '', 'The first figure of each row.', '', *header, *lines]
 
 
 def _declared(row: StudyRow) -> str:
