@@ -156,7 +156,7 @@ rows = [
         options=_shorter,
         values=_charades,
         figures=_detections,
-        arms=_four,
+        arms=['plain', 'scaled', 'recipe_scaled'],
         seeds=[0, 1, 2],
     ),
     dict(
