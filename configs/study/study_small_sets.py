@@ -7,6 +7,7 @@
 #   recipe         SoLa that learned on standardised features; its output on the features' own scale
 #   recipe_scaled  the same module; its output standardised (compare with scaled)
 #   smooth         a moving average of the recipe's reach, on the features' own scale
+#   smooth_scaled  the same over standardised features (compare recipe_scaled with it)
 #   scratch        the recipe's module, trained along with the localizer from scratch
 #   beside         plain features and the recipe's, side by side
 #   boundaries     boundaries from the recipe's features, classes from plain ones
@@ -49,21 +50,20 @@ _recipe = dict(
     **_shape,
     init_cfg=dict(type='Pretrained', checkpoint='{pretrained}'),
 )
+_scaled = dict(
+    type='Standardize',
+    in_channels='{channels}',
+    # the statistics of all videos, labelled or not
+    init_cfg=dict(type='Pretrained', checkpoint='{pretrained}'),
+)
+_smooth = dict(type='TemporalSmoothing', kernel_size=5)
 arms = dict(
     plain=dict(),
-    scaled=dict(
-        model=dict(
-            neck=dict(
-                type='Standardize',
-                in_channels='{channels}',
-                # the statistics of all videos, labelled or not
-                init_cfg=dict(type='Pretrained', checkpoint='{pretrained}'),
-            )
-        )
-    ),
+    scaled=dict(model=dict(neck=_scaled)),
     recipe=dict(model=dict(neck=dict(**_recipe, **_to_input))),
     recipe_scaled=dict(model=dict(neck=dict(**_recipe, standardize=dict(scale='unit_variance')))),
-    smooth=dict(model=dict(neck=dict(type='TemporalSmoothing', kernel_size=5))),
+    smooth=dict(model=dict(neck=_smooth)),
+    smooth_scaled=dict(model=dict(neck=dict(type='NeckSequence', necks=[_scaled, _smooth]))),
     sola=dict(
         model=dict(
             neck=dict(
@@ -84,9 +84,9 @@ arms = dict(
 )
 baseline = 'plain'
 main_arms = ['recipe', 'scaled', 'recipe_scaled']
-controls = dict(recipe=['smooth'], recipe_scaled=['scaled'])
+controls = dict(recipe=['smooth'], recipe_scaled=['scaled', 'smooth_scaled'])
 seeds = [0, 1, 2, 3, 4]
-few_seeds = dict(smooth=3, sola=3, scratch=3, beside=3, boundaries=3)
+few_seeds = dict(smooth=3, smooth_scaled=3, sola=3, scratch=3, beside=3, boundaries=3)
 _four = ['plain', 'scaled', 'recipe', 'recipe_scaled']
 
 _isl = dict(channels=1024, hidden=512, pretrained='{recipe_isl}')
