@@ -87,7 +87,7 @@ main_arms = ['recipe', 'scaled', 'recipe_scaled']
 controls = dict(recipe=['smooth'], recipe_scaled=['scaled', 'smooth_scaled'])
 seeds = [0, 1, 2, 3, 4]
 few_seeds = dict(smooth=3, smooth_scaled=3, sola=3, scratch=3, beside=3, boundaries=3)
-_four = ['plain', 'scaled', 'recipe', 'recipe_scaled']
+_three = ['plain', 'scaled', 'recipe_scaled']
 
 _isl = dict(channels=1024, hidden=512, pretrained='{recipe_isl}')
 _charades = dict(channels=512, hidden=512, pretrained='{recipe_charades}')
@@ -127,7 +127,7 @@ rows = [
         values=_isl,
         figures=_detections,
         shares=[0.25],
-        arms=_four,
+        arms=_three,
         seeds=[0, 1, 2],
     ),
     dict(
@@ -136,8 +136,9 @@ rows = [
         config='mmsola::bmn/bmn_isl_i3d.py',
         options=dict(train_cfg=dict(val_interval=3)),
         values=_isl,
-        arms=_four,
+        arms=_three,
         figures=_proposals,
+        seeds=[0, 1, 2],
     ),
     dict(
         set='isl_i3d',
@@ -145,7 +146,7 @@ rows = [
         config='mmsola::gtad/gtad_isl_i3d.py',
         options=dict(train_cfg=dict(val_interval=2)),
         values=_isl,
-        arms=_four,
+        arms=_three,
         figures=_proposals,
         seeds=[0, 1, 2],
     ),
@@ -156,7 +157,7 @@ rows = [
         options=_shorter,
         values=_charades,
         figures=_detections,
-        arms=['plain', 'scaled', 'recipe_scaled'],
+        arms=_three,
         seeds=[0, 1, 2],
     ),
     dict(
@@ -165,7 +166,7 @@ rows = [
         config='mmsola::bmn/bmn_video_world.py',
         options=dict(train_cfg=dict(val_interval=5)),
         values=_world,
-        arms=_four,
+        arms=_three,
         figures=_proposals,
         seeds=[0, 1, 2],
     ),
