@@ -479,6 +479,24 @@ def test_what_the_pretrainings_gain_is_tabulated(settings, tmp_path, finished):
     assert '## Pretrainings' not in tables
 
 
+def test_missing_data_of_any_row_are_named_before_the_first_training(settings, tmp_path):
+    (tmp_path / 'there.json').write_text('{}')
+    for name, ann_file, features in (('first', 'there.json', '.'), ('last', 'gone.json', 'lost')):
+        dataset = dict(
+            type='RepeatDataset',
+            times=2,
+            dataset=dict(
+                data_root=str(tmp_path), ann_file=ann_file, data_prefix=dict(feature=features)
+            ),
+        )
+        file = tmp_path / f'{name}.py'
+        file.write_text(LOCALIZER + f'val_dataloader = dict(dataset={dataset!r})')
+        settings['rows'].append(dict(settings['rows'][0], set=name, config=str(file)))
+    with pytest.raises(StudyError, match=r'not there are .*gone\.json.*lost'):
+        run_study(Config(settings), tmp_path / 'work')
+    assert not (tmp_path / 'work').exists()
+
+
 def test_two_studies_do_not_train_in_one_folder(settings, tmp_path):
     with (
         only_writer(tmp_path, StudyError, 'study'),

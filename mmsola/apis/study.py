@@ -15,6 +15,7 @@ from mmsola.apis.study_tables import share_in_words, write_study
 from mmsola.engine.run_versions import versions_of
 from mmsola.engine.seed_runs import SeedRun, SeedRunError, train_all
 from mmsola.engine.study_config import Study, read_study
+from mmsola.engine.study_data import check_data_are_there
 from mmsola.engine.study_part import StudyError
 from mmsola.engine.study_runs import StudyRuns, runs_of
 from mmsola.evaluation.video_bootstrap import NUM_RESAMPLES
@@ -60,7 +61,8 @@ def run_study(
         num_resamples: Of the bootstrap over videos, 500 or more.
 
     Raises:
-        StudyError: The study cannot be done as it is written, or another process trains it.
+        StudyError: The study cannot be done as it is written, its data are not there, or another
+            process trains it.
         SeedRunError: A folder holds a run of other settings; or trainings failed, which is said
             after all others were trained and the tables written.
         ArgumentError: ``jobs`` or ``num_resamples`` is too small.
@@ -81,6 +83,7 @@ def run_study(
     check_folders(chosen)
     failures = []
     if train:
+        check_data_are_there([*(p.run for p in chosen.pretrainings), *(r.run for r in chosen.runs)])
         # two at once would both train the runs that are not finished
         with only_writer(folder, StudyError, 'study'):
             failures = _train_chosen(chosen, jobs)
