@@ -83,10 +83,11 @@ arms = dict(
     boundaries=dict(model=dict(neck_feeds='boundaries', neck=dict(**_recipe, **_to_input))),
 )
 baseline = 'plain'
-main_arms = ['recipe', 'scaled', 'recipe_scaled']
-controls = dict(recipe=['smooth'], recipe_scaled=['scaled', 'smooth_scaled'])
+main_arms = ['scaled', 'recipe_scaled']
+controls = dict(recipe_scaled=['scaled'], recipe=['smooth'], smooth_scaled=['scaled'])
 seeds = [0, 1, 2, 3, 4]
-few_seeds = dict(smooth=3, smooth_scaled=3, sola=3, scratch=3, beside=3, boundaries=3)
+_others = ['recipe', 'smooth_scaled', 'smooth', 'beside', 'boundaries', 'scratch', 'sola']
+few_seeds = dict.fromkeys(_others, 3)
 _three = ['plain', 'scaled', 'recipe_scaled']
 
 _isl = dict(channels=1024, hidden=512, pretrained='{recipe_isl}')
@@ -118,7 +119,7 @@ rows = [
         values=_captaincook,
         figures=_detections,
         shares=[1.0, 0.1],
-        few_shares=dict.fromkeys(few_seeds, [1.0]),
+        few_shares=dict.fromkeys(_others, [1.0]),
     ),
     dict(
         set='isl_i3d',

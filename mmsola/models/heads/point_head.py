@@ -59,6 +59,10 @@ class PointHead(BaseModule):
         init_loss_norm: What the running mean begins with.
         loss_norm_momentum: How much of it stays at each step.
         prior: Probability of each class that an untrained head predicts.
+        first_offset: What the last convolution begins with for each offset, over the stride. The
+            authors' 0 leaves the offsets to chance: where those to the start, or to the end, begin
+            below 0 at all points, ReLU cuts them off, and they have no gradient (seen in a narrow
+            head with few steps). With 1 they begin above 0.
         empty_classes: Indices of classes that training never has (EPIC-Kitchens); they begin with a
             probability of 1e-6. ``ClassNamesHook`` finds them in the training data by itself.
         norm_eps: Of the norms.
@@ -92,6 +96,7 @@ class PointHead(BaseModule):
         init_loss_norm: float = 100.0,
         loss_norm_momentum: float = 0.9,
         prior: float = 0.01,
+        first_offset: float = 0.0,
         empty_classes: Sequence[int] = (),
         norm_eps: float = 1e-5,
         mask_activations: bool = False,
@@ -127,9 +132,10 @@ class PointHead(BaseModule):
             in_channels, width, self._num_regressed(), kernel_size=kernel_size, **self._tower
         )
         self.level_scales = nn.Parameter(torch.ones(num_levels))
-        bias = self.classification.out.bias
-        assert bias is not None
+        bias, offset_bias = self.classification.out.bias, self.regression.out.bias
+        assert bias is not None and offset_bias is not None
         nn.init.constant_(bias, _logit(prior))
+        nn.init.constant_(offset_bias, first_offset)
         self.prior = prior
         self.silence(empty_classes)
 
