@@ -19,6 +19,7 @@ from test_contract import in_processes
 from test_published_localizers import CASES, DATA, RANGES
 from torch.testing import assert_close
 
+from mmsola.models.heads.point_head import PointHead
 from mmsola.models.layers.local_attention import full_attention, local_attention
 from mmsola.models.localizers.published_names import renamed
 from mmsola.models.points.center_assigner import CenterAssigner
@@ -241,6 +242,22 @@ def assigned(segments, labels):
     return points, CenterAssigner().assign(
         points, segments, torch.tensor(labels), 3, points[:, 0] >= 0, points, points
     )
+
+
+def test_no_end_begins_cut_off_where_offsets_begin_above_0():
+    def number_cut_off(first_offset):
+        number = 0
+        for seed in range(20):
+            torch.manual_seed(seed)
+            head = PointHead(1, 8, num_levels=1, first_offset=first_offset)
+            features, masks = [torch.randn(4, 8, 32)], [torch.ones(4, 1, 32, dtype=torch.bool)]
+            offsets = head(features, masks).offsets  # (B, S, 2)
+            number += bool((offsets == 0).all(dim=(0, 1)).any())
+        return number
+
+    assert number_cut_off(1.0) == 0 < number_cut_off(-1.0)
+    head = PointHead(1, 8, num_levels=1)
+    assert torch.equal(head.regression.out.bias, torch.zeros(2))  # as the authors'
 
 
 def test_the_shortest_of_two_segments_wins_and_equally_short_ones_share():

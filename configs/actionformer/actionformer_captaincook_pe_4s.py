@@ -8,7 +8,7 @@ model = dict(
     channels=128,
     num_levels=5,
     max_snippets=192,
-    # with 0, one seed of three never learned where segments begin
+    # with 0, some necks and seeds never learned one of the two ends
     head=dict(first_offset=1.0),
 )
 # thirteen minutes of a longer recording; whole ones are predicted
