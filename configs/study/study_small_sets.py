@@ -100,7 +100,7 @@ _captaincook = dict(
     pretrained='{recipe_captaincook}',
 )
 _world = dict(channels=64, hidden=64, pretrained='{recipe_world}')
-_detections = ['loc/mAP', 'loc/class_agnostic_AP', 'loc/AR@50']
+_detections = ['loc/mAP', 'loc/AR@10', 'loc/AR@50']
 _proposals = ['loc/AUC', 'loc/AR@10', 'loc/class_agnostic_AP']
 _shorter = dict(
     train_dataloader=dict(batch_size=8),
