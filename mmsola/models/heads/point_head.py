@@ -59,8 +59,8 @@ class PointHead(BaseModule):
         init_loss_norm: What the running mean begins with.
         loss_norm_momentum: How much of it stays at each step.
         prior: Probability of each class that an untrained head predicts.
-        first_offset: What the last convolution begins with for each offset, over the stride. The
-            authors' 0 leaves the offsets to chance: where those to the start, or to the end, begin
+        first_offset: Bias of the last convolution of offsets, over the stride, at the beginning. 0
+            leaves it as the authors have it, and the offsets to chance: where those to the start, or to the end, begin
             below 0 at all points, ReLU cuts them off, and they have no gradient (seen in a narrow
             head with few steps). With 1 they begin above 0.
         empty_classes: Indices of classes that training never has (EPIC-Kitchens); they begin with a
@@ -135,7 +135,8 @@ class PointHead(BaseModule):
         bias, offset_bias = self.classification.out.bias, self.regression.out.bias
         assert bias is not None and offset_bias is not None
         nn.init.constant_(bias, _logit(prior))
-        nn.init.constant_(offset_bias, first_offset)
+        if first_offset:
+            nn.init.constant_(offset_bias, first_offset)
         self.prior = prior
         self.silence(empty_classes)
 
