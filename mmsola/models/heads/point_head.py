@@ -60,9 +60,9 @@ class PointHead(BaseModule):
         loss_norm_momentum: How much of it stays at each step.
         prior: Probability of each class that an untrained head predicts.
         first_offset: Bias of the last convolution of offsets, over the stride, at the beginning. 0
-            leaves it as the authors have it, and the offsets to chance: where those to the start, or to the end, begin
-            below 0 at all points, ReLU cuts them off, and they have no gradient (seen in a narrow
-            head with few steps). With 1 they begin above 0.
+            leaves it as the authors have it, and the offsets to chance: where those to the start,
+            or to the end, begin below 0 at all points, ReLU cuts them off, and they have no
+            gradient (seen in a narrow head with few steps). With 1 they begin above 0.
         empty_classes: Indices of classes that training never has (EPIC-Kitchens); they begin with a
             probability of 1e-6. ``ClassNamesHook`` finds them in the training data by itself.
         norm_eps: Of the norms.
