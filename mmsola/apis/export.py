@@ -28,6 +28,7 @@ from mmsola.atomic import raise_disk_faults_as, remove_partials, replacing
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.csv_container import CsvFolder
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.features.feature_writer import DTYPES
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_feature_dataset import SnippetFeatureDataset
 from mmsola.files.folder_lock import only_writer
@@ -38,7 +39,6 @@ from mmsola.models.necks.sola_checkpoint import architecture_of, read_sola_weigh
 from mmsola.version import provenance
 
 FORMATS = ('npy', 'csv', 'hdf5')
-DTYPES = ('float32', 'float16')
 MANIFEST = 'sola_export.json'
 # The checkpoint's hash and the neck's settings decide; more videos may be added.
 NOT_COMPARED = ('checkpoint', 'config', 'videos', *PROVENANCE)

@@ -31,7 +31,7 @@ from mmsola.apis.video_encoding import (
 from mmsola.atomic import raise_disk_faults_as, remove_partials
 from mmsola.datasets.features.containers import NpyFolder
 from mmsola.datasets.features.feature_errors import FeatureError
-from mmsola.datasets.features.feature_writer import FeatureWriter
+from mmsola.datasets.features.feature_writer import DTYPES, FeatureWriter
 from mmsola.datasets.videos.pyav import load_pyav
 from mmsola.datasets.videos.video_facts import EXTRACTION_MANIFEST, read_facts
 from mmsola.files.folder_lock import only_writer
@@ -40,7 +40,6 @@ from mmsola.messages.main_process_log import log_in_main_process
 from mmsola.version import provenance
 
 MANIFEST = EXTRACTION_MANIFEST
-DTYPES = ('float32', 'float16')
 # the checkpoint's hash and the frames decide
 NOT_COMPARED = ('config', 'checkpoint', 'mmsola', *PROVENANCE)
 

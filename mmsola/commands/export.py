@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from mmsola.apis.export import (
-    DTYPES,
     FORMATS,
     build_sola,
     export_features,
@@ -22,6 +21,7 @@ from mmsola.apis.export import (
 from mmsola.apis.gtad_files import check_gtad, write_gtad
 from mmsola.apis.manifest import sha256_of
 from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.features.feature_writer import DTYPES
 from mmsola.datasets.features.stream_store import open_features
 from mmsola.datasets.snippet_times import SnippetTimeline
 from mmsola.device import usable_device

@@ -19,8 +19,9 @@ from datetime import timedelta
 import torch
 from mmaction.utils import register_all_modules
 
-from mmsola.apis.extraction import DTYPES, MANIFEST, extract_features
+from mmsola.apis.extraction import MANIFEST, extract_features
 from mmsola.apis.manifest import sha256_of
+from mmsola.datasets.features.feature_writer import DTYPES
 from mmsola.datasets.videos.video_list import find_videos
 from mmsola.device import usable_device
 from mmsola.engine.config_file import add_cfg_options, read_config

@@ -10,8 +10,9 @@ import argparse
 from pathlib import Path
 
 from mmsola.datasets.features.feature_store import FeatureError, FeatureStore
+from mmsola.datasets.features.feature_writer import DTYPES
 from mmsola.datasets.prepare.output import OutputError
-from mmsola.datasets.prepare.thinned import DTYPES, thin_features
+from mmsola.datasets.prepare.thinned import thin_features
 
 EXPECTED_ERRORS = (FeatureError, OutputError)
 

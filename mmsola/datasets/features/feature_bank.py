@@ -16,13 +16,13 @@ from torch import Tensor
 from mmsola.datasets.features.bank_file import bank_path, shared_map
 from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
+from mmsola.datasets.features.feature_writer import DTYPES
 from mmsola.datasets.features.free_memory import free_memory
 from mmsola.datasets.samplers import window_start
 from mmsola.device import named_device
 from mmsola.messages.argument_checks import check_argument, check_choice
 from mmsola.messages.progress import progress
 
-DTYPES = ('float32', 'float16')
 _READ_THREADS = 4
 _READ_AHEAD = 8  # videos between the reading threads and the bank
 _BAR_DELAY_SEC = 2

@@ -12,6 +12,9 @@ from numpy.lib import format as npy_format
 from mmsola.atomic import partial_beside
 from mmsola.datasets.features.feature_errors import feature_error
 
+#: What features are kept as.
+DTYPES = ('float32', 'float16')
+
 
 class FeatureWriter:
     """An npy file ``(T, C)`` of known length, which takes its name when it is finished.
@@ -20,7 +23,7 @@ class FeatureWriter:
         path: Where it shall lie.
         num_snippets: T.
         num_channels: C.
-        dtype: ``'float32'`` or ``'float16'``.
+        dtype: Of :data:`DTYPES`.
     """
 
     def __init__(self, path: Path, num_snippets: int, num_channels: int, dtype: str) -> None:

@@ -69,12 +69,25 @@ def write_feature_set(store: FeatureStore, content: dict[str, Any], out: Path) -
     """
     annotations = out / 'annotations.json'
     refuse_other(annotations, content)
-    write_halves(store, list(content['database']), out / 'features')
+    write_features(store, list(content['database']), out / 'features')
     write_json(annotations, content)
 
 
-def write_halves(store: FeatureStore, names: Sequence[str], folder: Path) -> None:
-    """Write the features ``(T, C)`` of each video as float16 to ``<folder>/<name>.npy``.
+def write_features(
+    store: FeatureStore,
+    names: Sequence[str],
+    folder: Path,
+    dtype: str = 'float16',
+    every: int = 1,
+) -> None:
+    """Write the features ``(T, C)`` of each video to ``<folder>/<name>.npy``.
+
+    Args:
+        store: Has the features.
+        names: Of the videos.
+        folder: Where to write.
+        dtype: Of :data:`~mmsola.datasets.features.feature_writer.DTYPES`.
+        every: Keep the snippets 0, ``every``, 2 ``every``, ...
 
     Raises:
         FeatureError: A file is damaged, pickled or not finite; nothing is written then.
@@ -82,7 +95,9 @@ def write_halves(store: FeatureStore, names: Sequence[str], folder: Path) -> Non
     """
     store.check(names)
     for name in names:
-        features = to_half(store.read(name), store.path(name))
+        features = store.read(name)[::every]
+        if dtype == 'float16':
+            features = to_half(features, store.path(name))
         with new_file(folder / f'{name}.npy') as partial:
             np.save(partial, features)
 

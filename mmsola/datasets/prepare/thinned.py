@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from mmsola.datasets.features.feature_errors import feature_error
 from mmsola.datasets.features.feature_store import FeatureStore
-from mmsola.datasets.prepare.output import new_file, to_half
-
-#: What the values can be stored as.
-DTYPES = ('float32', 'float16')
+from mmsola.datasets.features.feature_writer import DTYPES
+from mmsola.datasets.prepare.output import write_features
 
 
 def thin_features(store: FeatureStore, out: Path, every: int, dtype: str = 'float32') -> int:
@@ -46,11 +42,5 @@ def thin_features(store: FeatureStore, out: Path, every: int, dtype: str = 'floa
             f'{out}: is where the features are that are read', 'another folder', 'choose another'
         )
     names = store.names()
-    store.check(names)
-    for name in names:
-        features = store.read(name)[::every]  # (ceil(T / every), C)
-        if dtype == 'float16':
-            features = to_half(features, store.path(name))
-        with new_file(out / f'{name}.npy') as partial:
-            np.save(partial, features)
+    write_features(store, names, out, dtype, every)
     return len(names)
