@@ -51,6 +51,15 @@ class Comparison:
         """Whether two seeds or more of both are finished, and have numbers."""
         return self.difference is not None and not np.isnan(self.difference.low)
 
+    @property
+    def verdict_of_both(self) -> str:
+        """``'above 0'`` or ``'below 0'`` where both intervals are, else an empty text."""
+        if self.difference is None:
+            return ''
+        if self.difference.low > 0 and self.video_low > 0:
+            return 'above 0'
+        return 'below 0' if self.difference.high < 0 and self.video_high < 0 else ''
+
 
 @dataclass(frozen=True)
 class Baseline:

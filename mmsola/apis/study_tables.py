@@ -16,6 +16,7 @@ from mmsola.atomic import replacing
 from mmsola.engine.run_versions import Versions, version_columns, versions_in_words
 from mmsola.engine.study_config import Study, StudyRow
 from mmsola.engine.study_runs import StudyRuns
+from mmsola.evaluation.paired import PairedDifference
 from mmsola.evaluation.seeds import summarise
 from mmsola.visualization.curves import draw_curves
 
@@ -122,10 +123,10 @@ def _counts(comparisons: Sequence[Comparison]) -> list[str]:
         measured = [c for c in chosen if c.has_interval]
         above = [c for c in measured if c.difference is not None and c.difference.low > 0]
         below = [c for c in measured if c.difference is not None and c.difference.high < 0]
+        both = [c.verdict_of_both for c in measured]
         lines.append(
             f'| {name} | {len(chosen)} | {len(measured)} | {len(above)} | {len(below)} '
-            f'| {_CHANCE * len(measured):.1f} | {sum(c.video_low > 0 for c in above)} '
-            f'| {sum(c.video_high < 0 for c in below)} |'
+            f'| {_CHANCE * len(measured):.1f} | {both.count("above 0")} | {both.count("below 0")} |'
         )
     return lines
 
@@ -137,20 +138,18 @@ def _main_table(comparisons: Iterable[Comparison]) -> list[str]:
         d = c.difference
         if d is None or not c.is_main or c.figure != c.row.figures[0]:
             continue
-        both = 'above 0' if min(d.low, c.video_low) > 0 else ''
-        both = 'below 0' if max(d.high, c.video_high) < 0 else both
         lines.append(
             f'| {c.row.set}, {c.row.localizer}, {share_in_words(c.share)} | {c.figure} | {c.arm} '
-            f'| {c.reference} | {d.baseline:.2f} | {d.mean:+.2f}{_spread(d.std)} | {len(c.seeds)} '
-            f'| {_interval(d.low, d.high)} | {_interval(c.video_low, c.video_high)} | {both} |'
+            f'| {c.reference} | {d.baseline:.2f} | {_difference_cells(c, d)} '
+            f'| {c.verdict_of_both} |'
         )
+    if not lines:
+        return []
     header = [
         '| row | figure | arm | minus | its mean | difference, mean ± std | seeds '
         '| 95 % over seeds (t) | 95 % over videos (bootstrap) | both |',
         '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ]
-    if not lines:
-        return []
     return ['', '## Main arms', '', 'The first figure of each row.', '', *header, *lines]
 
 
@@ -189,10 +188,17 @@ def _table(comparisons: Iterable[Comparison]) -> list[str]:
             continue
         lines.append(
             f'| {c.figure} | {arm} | {c.reference} | {d.baseline:.2f}{_spread(c.reference_std)} '
-            f'| {d.mean:+.2f}{_spread(d.std)} | {len(c.seeds)} | {_interval(d.low, d.high)} '
-            f'| {_interval(c.video_low, c.video_high)} | {d.verdict} |'
+            f'| {_difference_cells(c, d)} | {d.verdict} |'
         )
     return lines
+
+
+def _difference_cells(c: Comparison, d: PairedDifference) -> str:
+    """Difference, number of seeds, and both intervals."""
+    return (
+        f'{d.mean:+.2f}{_spread(d.std)} | {len(c.seeds)} | {_interval(d.low, d.high)} '
+        f'| {_interval(c.video_low, c.video_high)}'
+    )
 
 
 def _agreement_table(found: GainAgreement) -> list[str]:
