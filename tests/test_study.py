@@ -555,7 +555,6 @@ def test_too_few_jobs_or_resamples(jobs, resamples, settings, tmp_path):
         run_study(Config(settings), tmp_path, jobs, num_resamples=resamples)
 
 
-@pytest.mark.slow
 def test_a_failed_training_holds_up_no_other_arm(settings, tmp_path, monkeypatch, capsys):
     # a folder in the place of the config stops a training as surely as a full disk
     settings.update(shares=[1.0], seeds=[3], few_seeds={})
@@ -586,6 +585,7 @@ def test_a_failed_training_holds_up_no_other_arm(settings, tmp_path, monkeypatch
     assert '3 of 4 runs are finished' in (tmp_path / 'tables.md').read_text()
 
 
+@pytest.mark.slow
 def test_study_end_to_end(demo_root, tmp_path, tiny_options):
     """The shipped study on smaller data; what is finished is kept."""
     cfg = read_config(ROOT / 'configs' / 'study' / 'study_demo.py')
