@@ -1,5 +1,5 @@
-# What differs from captaincook_pe.py with one snippet in four seconds, a quarter of the data. Made of
-# it by
+# What differs from captaincook_pe.py with one snippet in four seconds, a quarter of the data. It is
+# made of that by
 #
 #   mmsola thin-features data/captaincook_pe/features data/captaincook_pe_4s/features \
 #       --every 4 --dtype float16
