@@ -228,11 +228,12 @@ def uneven_samples():
 
 def test_fast_and_plain_tcanet_are_equal():
     """Loss, and gradients of inputs and weights, those through the sampled positions included."""
-    fast, plain = refined_far(TCANET), refined_far(TCANET, fast=False)
+    # in double: some CPUs round a value of float32 to the other side of a kink, where gradients jump
+    fast, plain = refined_far(TCANET).double(), refined_far(TCANET, fast=False).double()
     outputs = []
     for model in (fast, plain):
         torch.manual_seed(3)
-        x = torch.stack(sequences(*[LENGTH] * 3)).requires_grad_()
+        x = torch.stack(sequences(*[LENGTH] * 3)).double().requires_grad_()
         losses = model.loss(x, uneven_samples())
         assert all(value > 0 for value in losses.values())  # else nothing would reach the weights
         sum(losses.values()).backward()
