@@ -228,7 +228,8 @@ def uneven_samples():
 
 def test_fast_and_plain_tcanet_are_equal():
     """Loss, and gradients of inputs and weights, those through the sampled positions included."""
-    # in double: some CPUs round a value of float32 to the other side of a kink, where gradients jump
+    # in double: in float32 some CPUs round a value to the other side of a kink,
+    # where gradients jump
     fast, plain = refined_far(TCANET).double(), refined_far(TCANET, fast=False).double()
     outputs = []
     for model in (fast, plain):
