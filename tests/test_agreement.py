@@ -38,7 +38,8 @@ def test_the_interval_covers_the_correlation_of_many_runs_as_often_as_it_should(
     truth = spearmanr(values, target).statistic
     covered = 0
     for seed in range(100):
-        (found,) = agreement(dict(a=runs(30, 1.0, seed + 1)[0]), runs(30, 1.0, seed + 1)[1], 400)
+        values, target = runs(30, 1.0, seed + 1)
+        (found,) = agreement({'a': values}, target, num_resamples=400)
         assert found.low < found.spearman < found.high
         covered += found.low < truth < found.high
     assert 85 <= covered <= 99
@@ -64,7 +65,26 @@ def test_verdicts_and_the_order_of_the_figures():
 def test_few_runs_have_no_interval():
     (found,) = agreement({'a': [1, 2, 3, 4]}, [1, 2, 3, 4])
     assert found.spearman == pytest.approx(1) and math.isnan(found.low) and math.isnan(found.high)
-    assert found.verdict == '4 runs prove nothing'
+    assert found.verdict == '4 pretrainings prove nothing'
+
+
+def test_runs_of_one_pretraining_are_drawn_together():
+    """Each pretraining four times says no more than once; without groups it would seem to."""
+    values, target = runs(8, 1.0)
+    (once,) = agreement({'a': values}, target)
+    groups = [name for name in 'abcdefgh' for _ in range(4)]
+    often = {'a': [v for v in values for _ in range(4)]}, [t for t in target for _ in range(4)]
+    (grouped,) = agreement(*often, groups)
+    (each,) = agreement(*often)
+    assert (grouped.num_runs, grouped.num_groups) == (32, 8)
+    assert [grouped.spearman, grouped.low, grouped.high] == pytest.approx(
+        [once.spearman, once.low, once.high]
+    )
+    assert each.high - each.low < 0.7 * (grouped.high - grouped.low)
+    (few,) = agreement(*often, ['a'] * 16 + ['b'] * 16)
+    assert few.verdict == '2 pretrainings prove nothing'
+    with pytest.raises(ValueError, match='groups has 3 runs and the target 32'):
+        agreement(*often, ['a'] * 3)
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ def test_the_figures_of_a_pretraining_stand_beside_the_gain_of_its_run(
 ):
     study = read_study(Config(settings))
     done = FinishedRuns(runs_of(study, tmp_path, build_models=False).runs, 500)
-    figures, gains = pretrainings_and_gains(done, study.rows[0], 1.0)
+    figures, gains, groups = pretrainings_and_gains(done, study.rows[0], 1.0)
     figure = FIGURES[0]
     expected = {
         (arm, seed): finished['set_BMN', 1.0, arm, seed][figure]
@@ -438,12 +438,35 @@ def test_the_figures_of_a_pretraining_stand_beside_the_gain_of_its_run(
     assert gains == [expected[arm, seed] for seed in (3, 1, 2) for arm in ('sola', 'late')]
     # at the epoch that is chosen, of the run's own seed
     assert figures['tsm/x'] == [-3.0, -3.0, -1.0, -1.0, -2.0, -2.0]
+    # the two arms of one seed have one pretraining
+    assert [Path(group).name for group in groups] == [f'seed_{s}' for s in (3, 3, 1, 1, 2, 2)]
     (found,) = done.agreements(study)
-    assert {a.figure: a.num_runs for a in found.found} == {'probe/auc': 6, 'tsm/x': 6}
+    counts = {a.figure: (a.num_runs, a.num_groups) for a in found.found}
+    assert counts == {'probe/auc': (6, 3), 'tsm/x': (6, 3)}
     assert found.figure == figure
     settings['pretraining_figures'] = ['tsm/x']
     (found,) = done.agreements(read_study(Config(settings)))
     assert [a.figure for a in found.found] == ['tsm/x']
+
+
+def test_an_arm_with_statistics_only_says_nothing_of_a_pretraining(settings, tmp_path):
+    checkpoint = dict(init_cfg=dict(type='Pretrained', checkpoint='{sola}'))
+    statistics = dict(type='Standardize', in_channels=4, **checkpoint)
+    settings['arms'] = dict(
+        plain={},
+        scaled=dict(neck=statistics),
+        weights=dict(neck=dict(type='NeckSequence', necks=[statistics, checkpoint])),
+    )
+    for key in ('main_arms', 'controls', 'few_seeds'):
+        settings.pop(key)
+    by_arm = {run.arm: run for run in runs(settings, tmp_path, build_models=False).runs}
+    # all but the baseline wait for it
+    assert [len(by_arm[arm].pretrainings) for arm in by_arm] == [0, 1, 1]
+    assert {arm: len(run.weights_of) for arm, run in by_arm.items()} == {
+        'plain': 0,
+        'scaled': 0,
+        'weights': 1,
+    }
 
 
 def test_main_arms_stand_on_top_with_their_first_figure(settings, tmp_path, finished):
@@ -481,7 +504,8 @@ def test_what_the_pretrainings_gain_is_tabulated(settings, tmp_path, finished):
 
 def test_missing_data_of_any_row_are_named_before_the_first_training(settings, tmp_path):
     (tmp_path / 'there.json').write_text('{}')
-    for name, ann_file, features in (('first', 'there.json', '.'), ('last', 'gone.json', 'lost')):
+    names = (('first', 'there.json', '.'), ('last', 'gone_{seed}.json', 'lost'))
+    for name, ann_file, features in names:
         dataset = dict(
             type='RepeatDataset',
             times=2,
@@ -492,7 +516,7 @@ def test_missing_data_of_any_row_are_named_before_the_first_training(settings, t
         file = tmp_path / f'{name}.py'
         file.write_text(LOCALIZER + f'val_dataloader = dict(dataset={dataset!r})')
         settings['rows'].append(dict(settings['rows'][0], set=name, config=str(file)))
-    with pytest.raises(StudyError, match=r'not there are .*gone\.json.*lost'):
+    with pytest.raises(StudyError, match=r'not there are .*gone_3\.json.*lost'):
         run_study(Config(settings), tmp_path / 'work')
     assert not (tmp_path / 'work').exists()
 
@@ -521,6 +545,30 @@ def test_a_figure_that_is_not_measured_is_named(settings, tmp_path, finished):
     settings['figures'] = ['loc/mAPP']
     with pytest.raises(StudyError, match=r"does not measure \['loc/mAPP'\]\n +expected: of .*AR@1"):
         FinishedRuns(runs(settings, tmp_path, build_models=False).runs)
+
+
+def test_a_figure_that_is_not_measured_ends_the_study_after_its_first_run(
+    settings, tmp_path, monkeypatch
+):
+    settings.update(figures=['loc/mAPP'], shares=[1.0])
+    localizers, trained = {}, []
+
+    def train(run, running, on_epoch):
+        running.check()
+        trained.append(run.folder.parent.name)
+        if run.folder in localizers:
+            finish_localizer(localizers[run.folder], 1.0)
+        else:
+            finish(run, {run.max_epochs: {'probe/auc': 0.5}})
+
+    planned = runs(settings, tmp_path, build_models=False)
+    localizers.update({run.run.folder: run for run in planned.runs})
+    monkeypatch.setattr(SeedRun, 'train', train)
+    for _ in range(2):  # also where that run is there already
+        with pytest.raises(StudyError, match=r"does not measure \['loc/mAPP'\]"):
+            run_study(Config(settings), tmp_path, num_resamples=500)
+    # jobs are begun before the first is looked at, so a few may end
+    assert trained[:3] == ['sola', 'sola', 'plain'] and len(trained) < 7
 
 
 def test_videos_of_another_validation_are_refused(settings, tmp_path, finished):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,14 +164,21 @@ def _train_chosen(chosen: StudyRuns, jobs: int) -> list[SeedRunError]:
     if len(ready) < len(chosen.runs):
         number = len(chosen.runs) - len(ready)
         failures.append(SeedRunError(f'{number} runs were skipped: their pretraining failed.'))
-    return failures + _train(ready, jobs, 'Training')
+    figures_of = {id(run.run): run.figures for run in chosen.runs}
+    # a figure that is not measured ends the study after its first run, not after hours
+    return failures + _train(ready, jobs, 'Training', lambda run: figures_of[id(run)]())
 
 
-def _train(runs: Sequence[SeedRun], jobs: int, task: str) -> list[SeedRunError]:
+def _train(
+    runs: Sequence[SeedRun],
+    jobs: int,
+    task: str,
+    check: Callable[[SeedRun], object] = lambda run: None,
+) -> list[SeedRunError]:
     if runs:
         with Progress(sum(run.max_epochs for run in runs), task, 'epochs') as progress:
             try:
-                train_all(runs, jobs, progress.update, stop_at_failure=False)
+                train_all(runs, jobs, progress.update, stop_at_failure=False, check=check)
             except SeedRunError as error:
                 return [error]
     return []

@@ -106,7 +106,7 @@ class FinishedRuns:
         self.num_resamples = num_resamples
         self.rows = list({run.row.name: run.row for run in runs}.values())
         self._runs = {run.name: run for run in runs if run.run.is_finished()}
-        self.values = {name: _figures_of(run) for name, run in self._runs.items()}
+        self.values = {name: run.figures() for name, run in self._runs.items()}
         self._drawn: dict[str, DrawnVideos] = {}
         self._resampled: dict[tuple, np.ndarray | None] = {}
 
@@ -150,11 +150,11 @@ class FinishedRuns:
         found = []
         for row in self.rows:
             for share in row.shares:
-                figures, gains = pretrainings_and_gains(self, row, share)
+                figures, gains, groups = pretrainings_and_gains(self, row, share)
                 names = study.pretraining_figures or _without_references(figures)
                 chosen = {name: figures[name] for name in names if name in figures}
                 if gains and chosen:
-                    results = tuple(agreement(chosen, gains))
+                    results = tuple(agreement(chosen, gains, groups))
                     found.append(GainAgreement(row, share, row.figures[0], results))
         return found
 
@@ -274,30 +274,33 @@ class FinishedRuns:
 
 def pretrainings_and_gains(
     finished: FinishedRuns, row: StudyRow, share: float
-) -> tuple[dict[str, list[float]], list[float]]:
-    """Of each finished run with one pretraining: its figures at the chosen epoch, and the gain.
+) -> tuple[dict[str, list[float]], list[float], list[str]]:
+    """Of each finished run with weights of one pretraining: what that measured, and the gain.
 
     Returns:
-        Each figure that all these pretrainings have as a number, one value for each run; and of the
-        same runs, what the first figure of the row has over the baseline of the same seed.
+        Each figure that all these pretrainings have as a number at their chosen epochs, one value
+        for each run; of the same runs, what the first figure of the row has over the baseline of
+        the same seed; and which pretraining each is of, by its folder.
     """
-    rows, gains = [], []
+    rows, gains, groups = [], [], []
     for run in finished.runs:
         baseline = (row.name, share, row.baseline, run.run.seed)
         if (run.row.name, run.share) != (row.name, share) or run.arm == row.baseline:
             continue
-        if len(run.pretrainings) == 1 and baseline in finished.values:
+        used = run.weights_of
+        if len(used) == 1 and baseline in finished.values:
             figure = row.figures[0]
             gain = finished.values[run.name][figure] - finished.values[baseline][figure]
             if np.isfinite(gain):
-                rows.append(run.pretrainings[0].figures())
+                rows.append(used[0].figures())
                 gains.append(gain)
+                groups.append(str(used[0].run.folder))
     common = [
         name
         for name in (rows[0] if rows else ())
         if all(np.isfinite(r.get(name, np.nan)) for r in rows)
     ]
-    return {name: [values[name] for values in rows] for name in common}, gains
+    return {name: [values[name] for values in rows] for name in common}, gains, groups
 
 
 def _without_references(figures: Iterable[str]) -> list[str]:
@@ -311,17 +314,6 @@ def _of_videos(run: StudyRun) -> list[str]:
     if run.prefix is None:
         return []
     return [figure for figure in run.row.figures if figure.startswith(f'{run.prefix}/')]
-
-
-def _figures_of(run: StudyRun) -> dict[str, float]:
-    figures = run.run.figures()
-    missing = [figure for figure in run.row.figures if figure not in figures]
-    if missing:
-        raise StudyError(
-            f'{run.run.folder}: its validation does not measure {missing}\n'
-            f'  expected: of {sorted(figures)}\n  fix: correct figures of the study'
-        )
-    return figures
 
 
 def _std(values: np.ndarray) -> float:

@@ -204,16 +204,16 @@ def _difference_cells(c: Comparison, d: PairedDifference) -> str:
 def _agreement_table(found: GainAgreement) -> list[str]:
     lines = [
         f'Which figure of the pretraining goes with the gain in {found.figure} over the baseline, '
-        'over runs:',
+        'over runs; the interval draws pretrainings:',
         '',
-        '| figure of the pretraining | runs | rank correlation | its 95 % interval | |',
-        '| --- | --- | --- | --- | --- |',
+        '| its figure | runs | pretrainings | rank correlation | its 95 % interval | |',
+        '| --- | --- | --- | --- | --- | --- |',
     ]
     for a in found.found:
         correlation = '' if np.isnan(a.spearman) else f'{a.spearman:+.2f}'
         lines.append(
-            f'| {a.figure} | {a.num_runs} | {correlation} | {_interval(a.low, a.high)} '
-            f'| {a.verdict} |'
+            f'| {a.figure} | {a.num_runs} | {a.num_groups} | {correlation} '
+            f'| {_interval(a.low, a.high)} | {a.verdict} |'
         )
     return lines
 

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +154,7 @@ class SeedRun:
 
     def _write_config(self) -> Path:
         config = self.folder / 'config.py'
-        filled = Config(_filled(self._seeded(), '{folder}', str(self.folder)))
+        filled = Config(_filled(self.seeded(), '{folder}', str(self.folder)))
         with replacing(config) as partial:
             partial.write_text(filled.pretty_text)
         with replacing(self._stamp) as partial:
@@ -165,12 +165,14 @@ class SeedRun:
     def _stamp(self) -> Path:
         return self.folder / 'settings.sha256'
 
-    def _seeded(self) -> Any:
-        return _filled(self.cfg.to_dict(), '{seed}', str(self.seed))
+    def seeded(self) -> dict[str, Any]:
+        """Its settings, with the seed in place of ``{seed}``."""
+        settings = self.cfg.to_dict()
+        return {key: _filled(value, '{seed}', str(self.seed)) for key, value in settings.items()}
 
     def settings(self) -> str:
         """A digest of all settings, which differs where one of them does."""
-        return hashlib.sha256(repr(sorted(self._seeded().items())).encode()).hexdigest()
+        return hashlib.sha256(repr(sorted(self.seeded().items())).encode()).hexdigest()
 
     def _add_cost(self, seconds: float, memory_kb: float) -> None:
         before = self.cost()
@@ -254,6 +256,7 @@ def train_all(
     jobs: int,
     on_epochs: Callable[[int], object] = lambda count: None,
     stop_at_failure: bool = True,
+    check: Callable[[SeedRun], object] = lambda run: None,
 ) -> None:
     """Train the runs that are not finished, in their order, so many at a time.
 
@@ -263,6 +266,7 @@ def train_all(
         on_epochs: Called with the epochs that are done, one or those of a finished run.
         stop_at_failure: Begin no other training once one failed; those that run then may end. False
             trains all others, says at once what failed, and fails in the end.
+        check: Called with each finished run, also one of before; what it raises ends all trainings.
 
     Raises:
         SeedRunError: A folder is one of other settings, or a training failed.
@@ -270,26 +274,30 @@ def train_all(
     running = Running()
     _warn_of_too_many_threads(min(jobs, len(runs)) * max(run.num_threads for run in runs))
     with ThreadPoolExecutor(jobs) as pool:
-        waiting, failures = [], []
+        waiting: dict[Future, SeedRun] = {}
+        failures = []
         try:
             for run in runs:
                 run.check()
                 if run.is_finished():
+                    check(run)
                     on_epochs(run.max_epochs)
                 else:
-                    waiting.append(pool.submit(run.train, running, lambda: on_epochs(1)))
+                    training = pool.submit(run.train, running, lambda: on_epochs(1))
+                    waiting[training] = run
             for done in as_completed(waiting) if not stop_at_failure else waiting:
                 try:
                     done.result()
+                    check(waiting[done])
                 except SeedRunError as error:
                     if stop_at_failure:
                         raise
                     failures.append(error)
                     print(f'{error}\nThe other trainings go on.', file=sys.stderr)
-        except Exception:
+        except SeedRunError:
             pool.shutdown(cancel_futures=True)
             raise
-        except BaseException:  # Ctrl-C
+        except BaseException:  # Ctrl-C, or a run that check refused
             running.stop()
             pool.shutdown(cancel_futures=True)
             raise

@@ -24,7 +24,7 @@ def check_data_are_there(runs: Iterable[SeedRun]) -> None:
         StudyError: One is missing.
     """
     needed = dict.fromkeys(
-        path for run in runs if not run.is_finished() for path in _files_of(run.cfg)
+        path for run in runs if not run.is_finished() for path in _files_of(run.seeded())
     )
     missing = [path for path in needed if not path.exists()]
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,30 @@ class StudyRun:
     def name(self) -> tuple[str, float, str, int]:
         """What no other run of the study has."""
         return self.row.name, self.share, self.arm, self.run.seed
+
+    @property
+    def weights_of(self) -> list[PretrainingRun]:
+        """The pretrainings whose weights it starts from.
+
+        ``Standardize`` takes statistics of the features from a checkpoint, which no weight changes.
+        """
+        texts = list(_texts_outside_standardize(self.run.cfg.to_dict()))
+        return [p for p in self.pretrainings if any(str(p.run.folder) in text for text in texts)]
+
+    def figures(self) -> dict[str, float]:
+        """What the validation after the last epoch measured.
+
+        Raises:
+            StudyError: Of what the study asks for, something is missing.
+        """
+        figures = self.run.figures()
+        missing = [figure for figure in self.row.figures if figure not in figures]
+        if missing:
+            raise StudyError(
+                f'{self.run.folder}: its validation does not measure {missing}\n'
+                f'  expected: of {sorted(figures)}\n  fix: correct figures of the study'
+            )
+        return figures
 
 
 @dataclass(frozen=True)
@@ -135,6 +159,19 @@ def runs_of(study: Study, work_dir: Path, build_models: bool = True) -> StudyRun
     # in the order in which they are needed
     needed_first = dict.fromkeys(p for run in ordered for p in _keys(run, pretrainings))
     return StudyRuns(tuple(pretrainings[key] for key in needed_first), tuple(ordered))
+
+
+def _texts_outside_standardize(value: Any) -> Iterator[str]:
+    """Every text in nested settings, but for those of a ``Standardize``."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        if value.get('type') != 'Standardize':
+            for item in value.values():
+                yield from _texts_outside_standardize(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts_outside_standardize(item)
 
 
 def _keys(run: StudyRun, pretrainings: Mapping[tuple[str, int], Any]) -> list[tuple[str, int]]:
