@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -13,8 +11,6 @@ from mmengine.runner import Runner
 from mmsola.engine.config_file import Options, read_config
 from mmsola.engine.launch import build_runner, set_work_dir
 from mmsola.engine.threads import threads_put_back
-
-_runs = itertools.count()
 
 
 def train(
@@ -90,17 +86,4 @@ def _run_config(
 ) -> Config:
     cfg = read_config(config, cfg_options)
     set_work_dir(cfg, work_dir)
-    _name_apart(cfg)
     return cfg
-
-
-def _name_apart(cfg: Any) -> None:
-    """Give each run after the first a name of its own.
-
-    MMEngine keeps loggers, curves and pictures by a name, which has the second in which a run
-    began: two runs that began in one second would share them.
-    """
-    run = next(_runs)
-    if run:
-        stem = Path(cfg.filename or 'config').stem
-        cfg.experiment_name = f'{cfg.get("experiment_name") or stem}_{run}'

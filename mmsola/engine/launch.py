@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -54,6 +55,9 @@ _HOOKS = (
 )
 
 
+_runs = itertools.count()
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that MMAction2's train.py and test.py have in common."""
     parser.add_argument(
@@ -96,6 +100,7 @@ def build_runner(cfg: Config) -> Runner:
     init_cpu_process_group(cfg)
     leave_out_idle_workers(cfg)
     settled = settle_seconds(cfg)
+    name_apart(cfg)
     if cfg.get('load_from'):
         cfg.load_from = named_checkpoint(cfg.load_from)
     if cfg.get('work_dir'):
@@ -116,6 +121,18 @@ def build_runner(cfg: Config) -> Runner:
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
     return runner
+
+
+def name_apart(cfg: Config) -> None:
+    """Give each run of this process after the first a name of its own.
+
+    MMEngine keeps loggers, curves and pictures by a name, which has the second in which a run
+    began: two runs that began in one second would share them.
+    """
+    run = next(_runs)
+    if run:
+        stem = Path(cfg.filename or 'config').stem
+        cfg.experiment_name = f'{cfg.get("experiment_name") or stem}_{run}'
 
 
 def clean_up(cfg: Config) -> None:
