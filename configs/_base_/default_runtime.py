@@ -3,7 +3,8 @@ custom_imports = dict(imports=['mmsola'], allow_failed_imports=False)
 default_scope = 'mmaction'
 
 default_hooks = dict(
-    runtime_info=dict(type='RuntimeInfoHook'),
+    # MMEngine's RuntimeInfoHook, which would wait for a GPU at every step
+    runtime_info=dict(type='DeferredScalarsHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=20, ignore_last=False),
     param_scheduler=dict(type='ParamSchedulerHook'),

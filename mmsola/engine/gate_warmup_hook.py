@@ -18,6 +18,7 @@ from mmsola.engine.unwrap import unwrapped_model
 from mmsola.engine.wrapped_datasets import datasets_in
 
 AVERAGED_STEPS = 20  # kl of one batch is noisy
+_ADAM = {'step', 'exp_avg', 'exp_avg_sq', 'max_exp_avg_sq'}  # what Adam keeps of a weight
 PATIENCE_STEPS = 50  # a gate that just opened may pass through anything
 
 
@@ -84,8 +85,11 @@ class GateWarmupHook(Hook):
             self._compare_steps(runner)
             self._open_if_ready(runner, steps_done=runner.iter)
 
+        # a number on the device, so that a recorded step (CapturedStep) sees the gate open, too
+        self._opening = torch.full_like(model.neck.alpha, float(self._opened_at is not None))
+
         def shut(gradient: Tensor) -> Tensor:
-            return gradient if self._opened_at is not None else gradient * 0
+            return gradient * self._opening
 
         # zeroed rather than switched off: distributed training waits for every gradient
         self._handle = model.neck.alpha.register_hook(shut)
@@ -95,11 +99,13 @@ class GateWarmupHook(Hook):
         steps_done = runner.iter + 1
         if self._opened_at is None:
             self._open_if_ready(runner, steps_done)
-        elif (
-            not self._warned
-            and steps_done >= self._opened_at + PATIENCE_STEPS
-            and self._is_back_at_the_guess(runner)
-        ):
+            if self._opened_at is not None:
+                self._opening.fill_(1)
+            return
+        steps_of_watch = steps_done - self._opened_at - PATIENCE_STEPS
+        # to read kl is to wait for the GPU
+        is_due = steps_of_watch >= 0 and steps_of_watch % AVERAGED_STEPS == 0
+        if is_due and not self._warned and self._is_back_at_the_guess(runner):
             self._warned = True
             print_log(
                 f'Similarity Matching collapsed: kl is that of a constant guess, '
@@ -185,12 +191,21 @@ def _plural(number: int, thing: str) -> str:
 
 
 def _forget(runner: Runner) -> None:
-    """Begin the optimizer's state of the gate anew, where it has one."""
+    """Begin the optimizer's state of the gate anew, where it has one.
+
+    That of Adam begins with zeros, and stays where it is: a recorded step (CapturedStep) writes
+    there.
+    """
     alpha = unwrapped_model(runner).neck.alpha
     wrapper = runner.optim_wrapper
     wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
     for each in wrappers:
-        each.optimizer.state.pop(alpha, None)
+        state = each.optimizer.state
+        if state.get(alpha, {}).keys() <= _ADAM:
+            for value in state.get(alpha, {}).values():
+                value.zero_()
+        else:
+            del state[alpha]
 
 
 def _mean_kl(runner: Runner, steps_ago: int = 0) -> float:

@@ -1,5 +1,6 @@
 # The published schedule: AdamW, lr 1e-4, its default weight decay, 150 epochs, one window a video.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=150, val_interval=10)
+# a GPU gets one launch a step (capture='auto'; False switches it off)
+train_cfg = dict(type='CapturedTrainLoop', max_epochs=150, val_interval=10)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.01, fused=True),

@@ -93,6 +93,7 @@ class SoLaPretrainer(BaseModel):
             )
         # of the class, not of this model: a copy must take its own weights
         self._compare = type(self)._gather_and_compare
+        self.compiled = compile is not False
         if compile is not False:
             options = {} if compile is True else dict(compile)
             # windows of a training are of one length; as a variable, a view of them fails
