@@ -8,7 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config, config
+from mmengine.device import utils as mmengine_device
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
@@ -41,6 +43,20 @@ def pytest_addoption(parser):
         default=6.0,
         help='how long test_fuzz.py damages files, all kinds together; default 6',
     )
+
+
+@pytest.fixture(autouse=True)
+def device(request, monkeypatch):
+    """Where a test computes: the CPU, whatever the machine has; the GPU where it is marked cuda."""
+    if request.node.get_closest_marker('cuda') is not None:
+        if not torch.cuda.is_available():
+            pytest.skip('no GPU')
+        return torch.device('cuda')
+    # Runners, banks and commands take a GPU where they see one, and so do processes of a test
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(mmengine_device, 'DEVICE', 'cpu')
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    return torch.device('cpu')
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 
 import mmsola  # noqa: F401
+from mmsola.evaluation import host_copy
 from mmsola.models.layers.moving_average import moving_average
 
 CHANNELS, SNIPPETS = 12, 40
@@ -410,3 +411,19 @@ def test_more_folds_than_groups_are_an_error():
 def test_without_folds_nothing_is_cross_validated():
     metrics = probe(several('fit', 4) + several('score', 2))
     assert not any('cv_' in key for key in metrics)
+
+
+def test_what_lies_elsewhere_comes_to_the_host_in_one_copy(monkeypatch):
+    """As it is, whatever its shape and precision; what is here already is not copied."""
+    tensors = [torch.rand(3, 4).T, torch.rand(5), torch.rand(2, 3, 4).half(), torch.rand(0, 2)]
+    here = host_copy.on_host(tensors)
+    assert np.shares_memory(here[1], tensors[1].numpy())
+    monkeypatch.setattr(host_copy, '_is_away', lambda x: x is not tensors[1])
+    copies, cat = [], torch.cat
+    monkeypatch.setattr(torch, 'cat', lambda parts: copies.append(len(parts)) or cat(parts))
+    away = host_copy.on_host(tensors)
+    assert copies == [3]
+    for x, y, expected in zip(away, here, tensors):
+        assert x.dtype == y.dtype == np.float32
+        assert np.array_equal(x, expected.float().numpy()) and np.array_equal(x, y)
+    assert host_copy.on_host(tensors, torch.float64)[0].dtype == np.float64

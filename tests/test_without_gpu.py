@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.runner import Runner
 from test_compat import config_of, output_of, run_python
 
@@ -14,10 +13,7 @@ from mmsola.engine import mixed_precision
 from mmsola.engine.cpu_process_group import init_cpu_process_group
 from mmsola.engine.mixed_precision import enable_amp
 
-on_cpu = pytest.mark.skipif(get_device() != 'cpu', reason='for machines without GPU')
 
-
-@on_cpu
 def test_two_processes_train_one_model(tmp_path):
     """Each sees a number of its own; both end with the step along the mean gradient."""
     code = f"""
@@ -45,7 +41,6 @@ def test_two_processes_train_one_model(tmp_path):
     assert [output_of(process)[0].splitlines()[-1] for process in processes] == ['2 0.5'] * 2
 
 
-@on_cpu
 def test_the_process_group_is_left_before_the_interpreter_goes_down():
     """Its threads would still be running then, and end one process of many in SIGABRT."""
     code = """
@@ -70,7 +65,6 @@ def test_one_process_gets_no_process_group():
     assert 'model_wrapper_cfg' not in cfg and not torch.distributed.is_initialized()
 
 
-@on_cpu
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
 def test_launcher_that_did_not_launch_is_named(launcher, monkeypatch):
     for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
@@ -79,7 +73,6 @@ def test_launcher_that_did_not_launch_is_named(launcher, monkeypatch):
         init_cpu_process_group(Config(dict(launcher=launcher)))
 
 
-@on_cpu
 def test_amp_trains_in_bfloat16_on_cpu(tmp_path):
     cfg = config_of(tmp_path)
     cfg.optim_wrapper.update(loss_scale='dynamic', dtype='float16')

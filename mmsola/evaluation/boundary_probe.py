@@ -116,8 +116,15 @@ class BoundaryProbe(Probe[BoundedVideo]):
         self.regularization_c = regularization_c
         self._num_skipped = 0
 
+    def _read(self, feature: Tensor, kept: np.ndarray) -> Tensor:
+        return feature  # neighbours of those that are kept are looked at, too
+
     def _keep(
-        self, sample: dict, features: dict[str, Tensor], centres_sec: np.ndarray, kept: np.ndarray
+        self,
+        sample: dict,
+        features: dict[str, np.ndarray],
+        centres_sec: np.ndarray,
+        kept: np.ndarray,
     ) -> BoundedVideo:
         # the first and the last snippet lack a side
         kept = kept[(kept > 0) & (kept < len(centres_sec) - 1)]
@@ -127,7 +134,7 @@ class BoundaryProbe(Probe[BoundedVideo]):
             name=sample['video_name'],
             role=sample['role'],
             group=sample.get('group') or sample['video_name'],
-            features={kind: x.T.float().cpu().numpy() for kind, x in features.items()},
+            features=features,
             kept=kept,
             near=near,
             num_boundaries=len(boundaries_sec),

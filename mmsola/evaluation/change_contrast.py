@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from scipy.fft import dct, idct
-from torch import Tensor
 
+from mmsola.evaluation.host_copy import on_host
 from mmsola.evaluation.probe import check_smoothing
 from mmsola.models.layers.moving_average import moving_average
 
@@ -102,6 +103,11 @@ class ChangeContrast(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep three numbers a video: SoLa's, the untouched and the smoothed features'."""
+        copied = on_host(
+            [s['sola_feature'].T for s in data_samples if s.get('role') != 'score'],
+            dtype=torch.float64,
+        )
+        features = iter(copied)
         for raw, sample in zip(data_batch['inputs'], data_samples):
             if sample.get('role') == 'score':
                 self.results.append(('score', None))
@@ -111,9 +117,10 @@ class ChangeContrast(BaseMetric):
             if name not in self._references:
                 smoothed = moving_average(raw.float(), self.smoothing_snippets)
                 self._references[name] = tuple(
-                    self._contrast(x, name, segment_snippets) for x in (raw, smoothed)
+                    self._contrast(x.T.double().cpu().numpy(), name, segment_snippets)
+                    for x in (raw, smoothed)
                 )
-            sola = self._contrast(sample['sola_feature'], name, segment_snippets)
+            sola = self._contrast(next(features), name, segment_snippets)
             self.results.append((sample.get('role'), (sola, *self._references[name])))
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
@@ -152,9 +159,9 @@ class ChangeContrast(BaseMetric):
         span_sec = centres_sec[-1] - centres_sec[0]
         return float(self.segment_sec * (len(centres_sec) - 1) / span_sec) if span_sec else 1.0
 
-    def _contrast(self, feature: Tensor, name: str, segment_snippets: float) -> float:
+    def _contrast(self, feature: np.ndarray, name: str, segment_snippets: float) -> float:
         return change_contrast(
-            feature.T.double().cpu().numpy(),
+            feature,
             segment_snippets,
             self.num_surrogates,
             self.piece_snippets,

@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 from sklearn.preprocessing import normalize
-from torch import Tensor
 
 from mmsola.evaluation.probe import ByVideo, Probe
 from mmsola.evaluation.probed_videos import ClassifiedVideo, snippets_inside
@@ -96,13 +95,17 @@ class LinearProbe(Probe[ClassifiedVideo]):
         self.num_classes = num_classes
 
     def _keep(
-        self, sample: dict, features: dict[str, Tensor], centres_sec: np.ndarray, kept: np.ndarray
+        self,
+        sample: dict,
+        features: dict[str, np.ndarray],
+        centres_sec: np.ndarray,
+        kept: np.ndarray,
     ) -> ClassifiedVideo:
         return ClassifiedVideo(
             name=sample['video_name'],
             role=sample['role'],
             group=sample.get('group') or sample['video_name'],
-            features={kind: x[:, kept].T.float().cpu().numpy() for kind, x in features.items()},
+            features=features,
             inside=snippets_inside(centres_sec[kept], sample['annotations']),
         )
 

@@ -11,6 +11,7 @@ from mmengine.evaluator import BaseMetric
 from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
+from mmsola.evaluation.host_copy import on_host
 from mmsola.evaluation.probed_videos import ProbedVideo, split_by_role
 from mmsola.models.layers.moving_average import moving_average
 
@@ -67,6 +68,8 @@ class Probe(BaseMetric, Generic[AnyVideo]):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep what is probed of each video, before and after SoLa, with its annotation."""
+        videos: list[tuple[dict, np.ndarray, np.ndarray]] = []
+        by_video: list[dict[str, Tensor]] = []
         for raw, sample in zip(data_batch['inputs'], data_samples):
             if 'snippet_centres_sec' not in sample:
                 raise ValueError(
@@ -82,7 +85,12 @@ class Probe(BaseMetric, Generic[AnyVideo]):
                 features.update(untouched=raw, smoothed=smoothed)
                 if 'scaled_feature' in sample:
                     features['scaled'] = sample['scaled_feature']
-            self.results.append(self._keep(sample, features, centres, kept))
+            videos.append((sample, centres, kept))
+            by_video.append({kind: self._read(x, kept).T for kind, x in features.items()})
+        arrays = iter(on_host([x for features in by_video for x in features.values()]))
+        for (sample, centres, kept), features in zip(videos, by_video):
+            copied = {kind: next(arrays) for kind in features}
+            self.results.append(self._keep(sample, copied, centres, kept))
 
     def compute_metrics(self, results: list[AnyVideo]) -> dict[str, float]:
         """Figures of SoLa, of untouched and smoothed features, and the gain over untouched ones."""
@@ -137,11 +145,19 @@ class Probe(BaseMetric, Generic[AnyVideo]):
         """The videos that take part; all, unless a probe skips some."""
         return videos
 
+    def _read(self, feature: Tensor, kept: np.ndarray) -> Tensor:
+        """The snippets of ``(C, T)`` that :meth:`_keep` gets."""
+        return feature[:, kept]
+
     @abstractmethod
     def _keep(
-        self, sample: dict, features: dict[str, Tensor], centres_sec: np.ndarray, kept: np.ndarray
+        self,
+        sample: dict,
+        features: dict[str, np.ndarray],
+        centres_sec: np.ndarray,
+        kept: np.ndarray,
     ) -> AnyVideo:
-        """What the probe needs of a video: ``features`` are ``(C, T)``, ``kept`` the snippets."""
+        """What the probe needs of a video: ``features`` are ``(snippets, C)`` as read."""
 
     @abstractmethod
     def _rows(

@@ -11,6 +11,8 @@ from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from mmsola.evaluation.host_copy import on_host
+
 
 @METRICS.register_module()
 class SelfSimilarity(BaseMetric):
@@ -33,17 +35,20 @@ class SelfSimilarity(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep one number a video, before and after SoLa."""
+        by_video = []
         for raw, sample in zip(data_batch['inputs'], data_samples):
             kinds = {
                 '': sample['sola_feature'],
                 '_untouched': raw,
                 '_scaled': sample.get('scaled_feature'),
             }
+            by_video.append({k: _mean_similarity(x.T) for k, x in kinds.items() if x is not None})
+        values = iter(
+            on_host([x for kinds in by_video for x in kinds.values()], dtype=torch.float64)
+        )
+        for sample, similarities in zip(data_samples, by_video):
             self.results.append(
-                (
-                    sample.get('role'),
-                    {k: mean_similarity(x.T.float()) for k, x in kinds.items() if x is not None},
-                )
+                (sample.get('role'), {kind: float(next(values)) for kind in similarities})
             )
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
@@ -73,8 +78,13 @@ def temporal_self_similarity(feature: Tensor, most_cells: int | None = None) -> 
 
 def mean_similarity(feature: Tensor) -> float:
     """Mean of the TSM of ``(T, C)`` without its diagonal; NaN for a single snippet."""
+    return float(_mean_similarity(feature))
+
+
+def _mean_similarity(feature: Tensor) -> Tensor:
+    """The same where the feature lies, without waiting for it."""
     num = len(feature)
     unit = F.normalize(feature.float(), dim=-1)
     # |sum of unit vectors|^2 is the sum over all pairs: no (T, T) matrix for long videos
     total = unit.double().sum(0).square().sum() - unit.double().square().sum()
-    return float(total) / (num * (num - 1)) if num > 1 else float('nan')
+    return total / (num * (num - 1)) if num > 1 else torch.full_like(total, torch.nan)

@@ -224,7 +224,7 @@ class SoLa(BaseModule):
         stride1, stride2 = (step, 1) if reach2 == 0 else (1, step)
         first, stop = start - reach2, last + 1 + reach2
         z = self.compared(x)
-        seen = _cut(z.transpose(1, 2), first - reach1, stop + reach1)
+        seen = _in_precision_of_products(_cut(z.transpose(1, 2), first - reach1, stop + reach1))
         hidden = relu(_conv(conv1, seen, stride1))
         if reach2:
             position = torch.arange(first, stop, device=x.device)
@@ -350,6 +350,12 @@ def _conv(conv: nn.Conv1d, x: Tensor, stride: int) -> Tensor:
     return F.linear(
         seen.transpose(2, 3).flatten(2), conv.weight.transpose(1, 2).flatten(1), conv.bias
     )
+
+
+def _in_precision_of_products(x: Tensor) -> Tensor:
+    """``x`` as autocast would hand it to a matrix product, before it is unfolded to many copies."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 def _cut(x: Tensor, start: int, stop: int) -> Tensor:
