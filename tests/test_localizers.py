@@ -22,7 +22,7 @@ from torch.testing import assert_close
 
 import mmsola
 from mmsola.models import SnippetNeckMixin, SoLa
-from mmsola.models.localizers import register
+from mmsola.models.localizers import anchor_overlap, register, sparse_sampling
 from mmsola.models.localizers.boundary_regression import sampled_convolution
 from mmsola.models.localizers.proposals import ranked_proposals
 from mmsola.structures.proposal_nms import soft_nms
@@ -192,6 +192,46 @@ def test_fast_and_plain_bmn_are_equal():
     for a, b in zip(*outputs):
         if b is not None:
             assert_close(a, b, atol=2e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize('cfg', [BMN, GTAD], ids=['BMN', 'GTAD'])
+def test_one_product_as_on_a_gpu_is_that_of_blocks(cfg, monkeypatch):
+    monkeypatch.setattr(sparse_sampling, '_BLOCK_CHANNELS', 4)
+    model, outputs, calls = build(cfg), [], []
+    product = sparse_sampling.sparse_product
+    monkeypatch.setattr(
+        sparse_sampling, 'sparse_product', lambda x, *a: calls.append(len(x)) or product(x, *a)
+    )
+    for one_product in (False, True):
+        x = torch.stack(sequences(LENGTH, LENGTH)).requires_grad_()
+        model._forward(x)  # makes the sampling
+        sampled_by = model._matching if cfg is BMN else model._alignment
+        sampled_by.sampling.one_product = one_product
+        calls.clear()
+        confidence, *_ = model._forward(x)
+        model.zero_grad()
+        confidence.square().sum().backward()
+        gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        outputs.append([confidence, x.grad, *gradients])
+        # of two videos and 16 channels; G-TAD's sampling is of one
+        assert calls == ([1] if one_product else [2 * 16 // 4])
+    for a, b in zip(*outputs):
+        assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize('cfg', [BMN, TEM, GTAD], ids=['BMN', 'TEM', 'GTAD'])
+def test_labels_do_not_depend_on_how_many_videos_come_together(cfg, monkeypatch):
+    """One at a time, two, or all as on a GPU; without segments, too."""
+    generator = torch.Generator().manual_seed(0)
+    segments = [torch.rand(n, 2, generator=generator).sort(dim=1).values for n in (3, 0, 1, 9, 2)]
+    model, found = build(cfg), []
+    for numbers in (1, 1500, 10**9):
+        monkeypatch.setattr(anchor_overlap, '_CACHED_NUMBERS', numbers)
+        found.append(model.generate_labels(segments))
+    for labels in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(labels, found[0]))
+    assert not any(label[1].any() for label in found[0])
+    assert all(label[0].any() for label in found[0])
 
 
 def test_fast_bmn_follows_a_loaded_sample_mask():

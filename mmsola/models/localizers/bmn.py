@@ -11,7 +11,12 @@ from mmaction.models.losses import BMNLoss
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from mmsola.models.localizers.anchor_overlap import greatest_covered, greatest_tiou, segments_at
+from mmsola.models.localizers.anchor_overlap import (
+    greatest_covered,
+    greatest_tiou,
+    segment_batches,
+    segments_at,
+)
 from mmsola.models.localizers.boundary_matching import BoundaryMatching
 from mmsola.models.localizers.proposals import boundary_matching_proposals, ranked_proposals
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
@@ -47,6 +52,7 @@ class BMN(SnippetNeckMixin, StockBMN):
         super().__init__(*args, **kwargs)
         self.fast = fast
         self._matching: BoundaryMatching | None = None
+        self._anchors: tuple[Tensor, ...] | None = None  # proposals and cells, for labels
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[ActionDataSample], **kwargs: Any
@@ -96,20 +102,21 @@ class BMN(SnippetNeckMixin, StockBMN):
 
     def generate_labels(self, gt_bbox: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """TIoU map ``(B, T, T)``, start and end labels ``(B, T)``, as MMAction2's."""
-        cells = np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1)
+        device = gt_bbox[0].device
+        if self._anchors is None or self._anchors[0].device != device:
+            cells = np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1)
+            self._anchors = tuple(torch.from_numpy(x).to(device) for x in (self.match_map, cells))
+        proposals, cells = self._anchors
         width = 3 / self.tscale
-        rows = []
-        for segments in (every.cpu().numpy().astype(np.float64) for every in gt_bbox):
-            rows.append(
-                (
-                    greatest_tiou(self.match_map, segments).reshape(self.tscale, self.tscale),
-                    greatest_covered(cells, segments_at(segments[:, 0], width)),
-                    greatest_covered(cells, segments_at(segments[:, 1], width)),
-                )
+        rows = [
+            (
+                greatest_tiou(proposals, segments).unflatten(1, (self.tscale, self.tscale)),
+                greatest_covered(cells, segments_at(segments[..., 0], width)),
+                greatest_covered(cells, segments_at(segments[..., 1], width)),
             )
-        tiou_map, start, end = (
-            torch.from_numpy(np.stack(column).astype(np.float32)) for column in zip(*rows)
-        )
+            for segments in segment_batches(gt_bbox, device, len(proposals))
+        ]
+        tiou_map, start, end = (torch.cat(column).float() for column in zip(*rows))
         return tiou_map, start, end
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

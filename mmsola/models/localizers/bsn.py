@@ -10,7 +10,11 @@ from mmaction.models.localizers.bsn import PEM as StockPEM
 from mmaction.models.localizers.bsn import TEM as StockTEM
 from torch import Tensor
 
-from mmsola.models.localizers.anchor_overlap import greatest_covered, segments_at
+from mmsola.models.localizers.anchor_overlap import (
+    greatest_covered,
+    segment_batches,
+    segments_at,
+)
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
 
 
@@ -30,19 +34,21 @@ class TEM(SnippetNeckMixin, StockTEM):
 
     def generate_labels(self, gt_bbox: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Labels ``(B, T)`` of action, start and end, as MMAction2's."""
+        device = gt_bbox[0].device
         cells = np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1)
+        anchors = torch.from_numpy(cells).to(device)
         rows = []
-        for segments in (every.cpu().numpy().astype(np.float64) for every in gt_bbox):
-            length = segments[:, 1] - segments[:, 0]
-            width = np.maximum(1 / self.temporal_dim, self.boundary_ratio * length)
+        for segments in segment_batches(gt_bbox, device, len(anchors)):
+            length = segments[..., 1] - segments[..., 0]
+            width = (self.boundary_ratio * length).clamp_min(1 / self.temporal_dim)
             rows.append(
                 (
-                    greatest_covered(cells, segments),
-                    greatest_covered(cells, segments_at(segments[:, 0], width)),
-                    greatest_covered(cells, segments_at(segments[:, 1], width)),
+                    greatest_covered(anchors, segments),
+                    greatest_covered(anchors, segments_at(segments[..., 0], width)),
+                    greatest_covered(anchors, segments_at(segments[..., 1], width)),
                 )
             )
-        action, start, end = (torch.Tensor(np.stack(column)) for column in zip(*rows))
+        action, start, end = (torch.cat(column).float() for column in zip(*rows))
         return action, start, end
 
 

@@ -42,6 +42,9 @@ class SparseSampling:
         shape = (num_proposals, num_points * num_positions)
         self.matrix = csr_matrix(proposal, row, share, shape, dtype)
         self.transposed = csr_matrix(row, proposal, share, shape[::-1], dtype)
+        #: A GPU does not wait for its memory as a processor does, but for the next launch: there
+        #: all videos and channels are one product.
+        self.one_product = share.device.type != 'cpu'
 
     def __call__(
         self, features: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor | None
@@ -54,25 +57,36 @@ class SparseSampling:
             bias: ``(O,)``.
 
         Returns:
-            ``(blocks, B, P, O / blocks)``, the output channels in blocks.
+            ``(blocks, B, P, O / blocks)``, the output channels in blocks; on a GPU one block.
         """
         batch_size, _, num_positions = features[0].shape
-        out_channels = weights[0].shape[0]
-        width = next(w for w in (_BLOCK_CHANNELS, out_channels) if out_channels % w == 0)
         with torch.autocast(features[0].device.type, enabled=False):
-            # w = width, K = O / w blocks
             mixed = torch.cat(
                 [self._mixed(x, weight) for x, weight in zip(features, weights)], dim=1
             )  # (B * T, N * O)
-            mixed = mixed.view(batch_size, num_positions, -1, out_channels // width, width)
-            mixed = mixed.permute(3, 0, 2, 1, 4)  # (B, T, N, K, w) -> (K, B, N, T, w)
-            mixed = mixed.flatten(2, 3).flatten(0, 1)  # (K * B, N * T, w)
-            sampled = sparse_product(mixed, self.matrix, self.transposed)
-            sampled = sampled.unflatten(0, (-1, batch_size))  # (K * B, P, w) -> (K, B, P, w)
+            mixed = mixed.view(batch_size, num_positions, -1, weights[0].shape[0])
+            sampled = self._at_once(mixed) if self.one_product else self._in_blocks(mixed)
             if bias is not None:
+                width = sampled.shape[-1]
                 sampled = sampled + bias.to(self.dtype).reshape(-1, 1, 1, width)  # (K, 1, 1, w)
             is_half = weights[0].dtype.itemsize < 4  # of the model itself, not of autocast
             return sampled.to(weights[0].dtype) if is_half else sampled
+
+    def _in_blocks(self, mixed: Tensor) -> Tensor:
+        """``(B, T, N, O)`` sampled, ``(K, B, P, w)``: K blocks of w channels."""
+        batch_size, out_channels = mixed.shape[0], mixed.shape[-1]
+        width = next(w for w in (_BLOCK_CHANNELS, out_channels) if out_channels % w == 0)
+        blocks = mixed.unflatten(-1, (-1, width)).permute(3, 0, 2, 1, 4)  # (K, B, N, T, w)
+        blocks = blocks.flatten(2, 3).flatten(0, 1)  # (K * B, N * T, w)
+        sampled = sparse_product(blocks, self.matrix, self.transposed)
+        return sampled.unflatten(0, (-1, batch_size))  # (K * B, P, w) -> (K, B, P, w)
+
+    def _at_once(self, mixed: Tensor) -> Tensor:
+        """``(B, T, N, O)`` sampled, ``(1, B, P, O)``."""
+        batch_size = len(mixed)
+        rows = mixed.permute(2, 1, 0, 3).flatten(2).flatten(0, 1)  # (N * T, B * O)
+        sampled = sparse_product(rows[None], self.matrix, self.transposed)
+        return sampled.unflatten(2, (batch_size, -1)).transpose(1, 2)  # (1, P, B, O) -> above
 
     def _mixed(self, x: Tensor, weight: Tensor) -> Tensor:
         """Features ``(B, C, T)`` as each point weighs them, ``(B * T, N_i * O)``."""
