@@ -30,7 +30,8 @@ class Row:
     after: list[float] = field(default_factory=list)
     before_is: str = ''
     after_is: str = ''
-    must: str = ''  # what was asked for, and in brackets what was hoped for
+    must: str = ''  # what was asked for on two cores, and in brackets what was hoped for
+    gpu_must: str = ''  # the same of a GPU
     shows: str = 'gain'  # before / after; 'growth' is after / before, 'extra' that in percent more
 
     def cells(self) -> list[str]:
@@ -50,7 +51,7 @@ class Row:
             f'{_short(before)} {self.unit} ({self.before_is})',
             f'{_short(after)} {self.unit} ({self.after_is})',
             ratio,
-            self.must,
+            self.must if DEVICE.type == 'cpu' else self.gpu_must,
         ]
 
 
@@ -138,6 +139,7 @@ def machine() -> dict[str, Any]:
         names = [x for x in info.read_text().splitlines() if x.startswith('model name')]
         cpu = names[0].split(':', 1)[1].strip() if names else cpu
     return {
+        'device': DEVICE.type,
         'cpu': cpu,
         'cores': psutil.cpu_count(logical=False),
         'threads': torch.get_num_threads(),

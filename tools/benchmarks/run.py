@@ -87,7 +87,7 @@ def main() -> None:
             measured = ROWS[name](args.repeats, args.tiny)
         for row in measured:
             print('| ' + ' | '.join(row.cells()) + ' |', flush=True)
-            rows.append({'name': name, **vars(row)})
+            rows.append({'name': name, 'device': measure.DEVICE.type, **vars(row)})
         rows[-1]['row_took_sec'] = time.perf_counter() - began
         with replacing(args.out) as partial:
             partial.write_text(json.dumps({'machine': machine, 'rows': rows}, indent=2) + '\n')
