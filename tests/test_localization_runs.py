@@ -16,6 +16,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from small_localizers import GTAD
 
+from mmsola.engine import exact_resume_hook
 from mmsola.engine.launch import build_runner, check_neck
 from mmsola.evaluation.seeds import validations_of
 from mmsola.models import SoLa
@@ -201,3 +202,13 @@ def test_a_model_that_swallows_its_neck_is_refused():
     cfg = Config(dict(model=dict(type='Swallows', neck=dict(type='SoLa'))))
     with pytest.raises(ValueError, match='Swallows: takes neck=.* and ignores it'):
         check_neck(cfg, MODELS.build(cfg.model))
+
+
+@pytest.mark.parametrize('kind', ['cpu', 'cuda', 'npu'])
+def test_a_step_is_seeded_as_torch_does_it(kind, monkeypatch):
+    monkeypatch.setattr(exact_resume_hook, 'get_device', lambda: kind)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(8)
+    exact_resume_hook._seed_torch(7)
+    assert torch.equal(torch.rand(3), expected)

@@ -7,6 +7,7 @@ import random
 import numpy as np
 import torch
 from mmaction.registry import HOOKS
+from mmengine.device import get_device
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -39,4 +40,18 @@ class ExactResumeHook(Hook):
         (seed,) = np.random.SeedSequence([runner.seed, own, use, step]).generate_state(1)
         random.seed(int(seed))
         np.random.seed(seed)
-        torch.manual_seed(int(seed))  # of every device
+        _seed_torch(int(seed))
+
+
+def _seed_torch(seed: int) -> None:
+    """``torch.manual_seed`` for the devices that this run computes on.
+
+    That function also notes the seed, with the whole stack, for each kind of device that nobody
+    uses: a sixth of a millisecond, at every step.
+    """
+    if get_device() not in ('cpu', 'cuda'):
+        torch.manual_seed(seed)
+        return
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
