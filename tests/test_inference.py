@@ -203,6 +203,24 @@ def test_results_are_those_of_the_test_of_the_config(root, tmp_path, change):
         assert np.array_equal(found[name].scores, tested[name].scores)
 
 
+@pytest.mark.cuda
+def test_inference_on_the_gpu_finds_what_the_test_of_the_config_finds(root, tmp_path, device):
+    inferencer = LocalizationInferencer(
+        root / 'bmn.py', root / 'bmn.pth', device=str(device), show_progress=False
+    )
+    inferencer(root / 'features', pred_out_file=str(tmp_path / 'found.json'))
+    cfg = localizer(root)
+    cfg.launcher, cfg.load_from, cfg.work_dir = 'none', str(root / 'bmn.pth'), str(tmp_path / 'w')
+    cfg.model.neck.init_cfg = None
+    cfg.test_evaluator.out_file = str(tmp_path / 'tested.json')
+    build_runner(cfg).test()
+    tested, found = (read_submission(tmp_path / f'{x}.json') for x in ('tested', 'found'))
+    for name in NAMES:
+        # of a batch, and of a video alone: sums round otherwise, and near ones may change places
+        np.testing.assert_allclose(found[name].scores, tested[name].scores, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found[name].segments[0], tested[name].segments[0], atol=1e-3)
+
+
 _written: list[str] | None = None  # while files are watched; a hook cannot be taken away again
 
 
