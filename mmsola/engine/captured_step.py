@@ -1,11 +1,10 @@
-"""A training step that is recorded once, as a CUDA graph, and then only played back."""
+"""A training step that is recorded once and then only played back."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -13,6 +12,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW
 
+from mmsola.engine.cuda_graph import CudaGraph, Graph
 from mmsola.engine.mixed_precision import BFloat16OptimWrapper
 from mmsola.models import SoLaPretrainer
 
@@ -46,52 +46,6 @@ def why_not_captured(model: nn.Module, optim_wrapper: OptimWrapper) -> str:
     if not all(group['fused'] or group['capturable'] for group in optimizer.param_groups):
         return 'the optimizer counts its steps on the CPU (optim_wrapper.optimizer.fused=True)'
     return ''
-
-
-class Graph(Protocol):
-    """Keeps what a function does, and does it again."""
-
-    def warm_up(self, function: Callable[[], Any]) -> Any:
-        """Run the function, before it is recorded."""
-
-    def record(self, function: Callable[[], object]) -> None:
-        """Record what the function does, without doing it."""
-
-    def replay(self) -> None:
-        """Do what was recorded."""
-
-
-class CudaGraph:
-    """What is launched on a GPU; one launch plays it back."""
-
-    _pool: Any = None  # of memory, which all graphs share: only one of them runs at a time
-
-    def warm_up(self, function: Callable[[], Any]) -> Any:
-        """On a stream of its own, as PyTorch asks for before a recording."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            result = function()
-        torch.cuda.current_stream().wait_stream(stream)
-        return result
-
-    def record(self, function: Callable[[], object]) -> None:
-        if CudaGraph._pool is None:
-            CudaGraph._pool = torch.cuda.graph_pool_handle()
-        self._graph = torch.cuda.CUDAGraph()
-        stream = torch.cuda.current_stream()
-        try:
-            # other threads, which read features or write checkpoints, may go on
-            with torch.cuda.graph(
-                self._graph, pool=CudaGraph._pool, capture_error_mode='thread_local'
-            ):
-                function()
-        except BaseException:
-            torch.cuda.set_stream(stream)
-            raise
-
-    def replay(self) -> None:
-        self._graph.replay()
 
 
 class CapturedStep:

@@ -10,7 +10,8 @@ from mmaction.registry import LOOPS
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 
-from mmsola.engine.captured_step import CapturedStep, CudaGraph, Graph, why_not_captured
+from mmsola.engine.captured_step import CapturedStep, why_not_captured
+from mmsola.engine.cuda_graph import CudaGraph, Graph
 from mmsola.engine.run_config_error import RunConfigError
 
 
@@ -30,6 +31,12 @@ class CapturedTrainLoop(EpochBasedTrainLoop):
 
     Raises:
         RunConfigError: ``capture`` is none of these, or True and steps cannot be recorded.
+
+    Examples:
+        >>> from torch.utils.data import DataLoader
+        >>> loop = CapturedTrainLoop(None, DataLoader(range(4), batch_size=2), max_epochs=3)
+        >>> loop.max_iters, loop.capture
+        (6, 'auto')
     """
 
     device_type = 'cuda'
