@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -126,11 +127,14 @@ class CapturedStep:
             CaptureError: They differ.
         """
         graph = self.graph_class()
-        # twice: libraries choose their ways in the first calls
-        for _ in range(2):
-            self._put_back(before)
-            with _random_numbers_kept():
-                figures = graph.warm_up(lambda: self._step(inputs))
+        # every kernel is loaded, and every library has chosen its way, before anything is recorded
+        self._set_rates()
+        with _random_numbers_kept(), self._rates_on_device(), warnings.catch_warnings():
+            warnings.filterwarnings('ignore', '.*capturable=True')  # of steps not recorded
+            graph.warm_up(lambda: self._step(inputs))
+        self._put_back(before)
+        with _random_numbers_kept():
+            figures = graph.warm_up(lambda: self._step(inputs))
         names, values = tuple(figures), torch.stack(list(figures.values()))
         stepped = [tensor.clone() for tensor in self._tensors()]
         self._put_back(before)
@@ -145,7 +149,6 @@ class CapturedStep:
         with _random_numbers_kept():
             graph.record(step)
         self._put_back(before)
-        self._set_rates()
         recording.figures.fill_(math.nan)  # so that a figure that is not written is seen
         with _random_numbers_kept():
             graph.replay()
