@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import itertools
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import DataParallel
 from torch.optim import SGD, AdamW
 
-from mmsola.engine import CapturedTrainLoop
+from mmsola.engine import CapturedTrainLoop, cuda_graph
 from mmsola.engine.captured_step import CapturedStep, why_not_captured
+from mmsola.engine.cuda_graph import CudaGraph
 from mmsola.engine.launch import build_runner
 from mmsola.engine.run_config_error import RunConfigError
 
@@ -72,6 +74,18 @@ class ForgetfulGraph(TracedGraph):
         with torch.no_grad():
             for p, b in zip(weights, before):
                 p.copy_((p + b) / 2)
+
+
+class GatelessGraph(TracedGraph):
+    """Right, but for the gate, which stays where it is."""
+
+    alpha = None
+
+    def replay(self):
+        before = self.alpha.detach().clone()
+        super().replay()
+        with torch.no_grad():
+            self.alpha.copy_(before)
 
 
 @LOOPS.register_module(force=True)
@@ -267,10 +281,13 @@ def assert_steps_agree(step, plain, twin, batches):
     assert not step.failure
 
 
-@pytest.mark.parametrize('change', ['optimizer', 'weights', 'decay', 'frozen'])
+@pytest.mark.parametrize('change', ['optimizer', 'weights', 'decay', 'frozen', 'thawed'])
 def test_what_is_replaced_is_recorded_anew(change):
     step, plain, (twin, twin_wrapper) = pair(TracedGraph)
     TracedGraph.recorded = 0
+    if change == 'thawed':  # the optimizer has no state of it yet
+        for model in (step.model, twin):
+            model.neck.alpha.requires_grad_(False)
     assert_steps_agree(step, plain, twin, [windows() for _ in range(4)])
     assert TracedGraph.recorded == 1
     for model, wrapper in ((step.model, step.optim_wrapper), (twin, twin_wrapper)):
@@ -282,9 +299,62 @@ def test_what_is_replaced_is_recorded_anew(change):
         elif change == 'decay':
             optimizer.param_groups[0]['weight_decay'] = 0.5
         else:
-            model.neck.alpha.requires_grad_(False)
+            model.neck.alpha.requires_grad_(change == 'thawed')
     assert_steps_agree(step, plain, twin, [windows() for _ in range(4)])
     assert TracedGraph.recorded == 2
+
+
+def test_where_no_graph_can_be_made_steps_are_what_they_are():
+    """A model on a CPU, which no CUDA graph can record."""
+    step, plain, (twin, _) = pair(CudaGraph)
+    for _ in range(4):
+        data = windows()
+        assert step(data)['loss'].item() == plain(data)['loss'].item()
+    assert step.failure
+    for p, q in zip(step.model.parameters(), twin.parameters()):
+        assert torch.equal(p, q)
+
+
+def test_nothing_is_collected_while_something_is_recorded():
+    for was_enabled in (True, False):
+        gc.enable() if was_enabled else gc.disable()
+        try:
+            with cuda_graph._no_garbage_collection():
+                assert not gc.isenabled()
+            assert gc.isenabled() is was_enabled
+        finally:
+            gc.enable()
+
+
+def test_a_weight_that_no_loss_depends_on_hinders_nothing():
+    model, wrapper = model_and_wrapper()
+    unused = torch.nn.Parameter(torch.zeros(2))
+    wrapper.optimizer.add_param_group(dict(params=[unused]))
+    TracedGraph.recorded = 0
+    step = CapturedStep(model, wrapper, TracedGraph)
+    for _ in range(4):
+        step(windows())
+    assert TracedGraph.recorded == 1 and not step.failure
+
+
+def test_what_changes_at_every_step_is_not_recorded_at_every_step():
+    step, plain, (twin, twin_wrapper) = pair(TracedGraph)
+    TracedGraph.recorded = 0
+    for i in range(14):
+        for wrapper in (step.optim_wrapper, twin_wrapper):
+            wrapper.optimizer.param_groups[0]['betas'] = (0.9 - i / 100, 0.999)
+        data = windows()
+        assert step(data)['loss'].item() == pytest.approx(plain(data)['loss'].item(), rel=1e-4)
+    assert TracedGraph.recorded == 9 and 'change too often' in step.failure
+
+
+def test_a_recording_that_leaves_the_gate_out_is_not_used():
+    """One number beside thousands of weights."""
+    step, *_ = pair(GatelessGraph)
+    GatelessGraph.alpha = step.model.neck.alpha
+    for _ in range(3):
+        step(windows())
+    assert 'changes weights in another way' in step.failure
 
 
 def test_more_shapes_than_a_few_are_not_recorded():

@@ -18,9 +18,11 @@ from mmsola.engine.mixed_precision import BFloat16OptimWrapper
 from mmsola.models import SoLaPretrainer
 
 _MOST_SHAPES = 4  # of batches; the last one of an epoch has another
+_MOST_CHANGES = 8  # after which it is recorded anew: each recording takes as long as several steps
 _OF_GROUPS = ('betas', 'eps', 'weight_decay', 'amsgrad', 'maximize')  # what a recording holds fixed
 _FIGURES_WITHIN = 0.01  # relative, between a recorded step and one that is not
-_UPDATE_WITHIN = 0.05  # of the length of the update
+_UPDATE_WITHIN = 0.05  # of the length of the update of a weight
+_NOISE_WITHIN = 2e-4  # of that of all weights
 
 
 class CaptureError(RuntimeError):
@@ -80,14 +82,18 @@ class CapturedStep:
         self.failure = ''
         self._recordings: dict[tuple, _Recording] = {}
         self._recorded_of: tuple = ()
+        self._num_changes = 0
+        self._without_state = 0
         device = next(model.parameters()).device
         self._rates = [_Rate(torch.zeros((), device=device)) for _ in self.optimizer.param_groups]
 
     def __call__(self, data: dict) -> dict[str, Tensor]:
         """One step; its figures by name."""
-        # an optimizer makes its state in its first step
-        if self.failure or not self.optimizer.state:
-            return self.model.train_step(data, optim_wrapper=self.optim_wrapper)
+        # an optimizer makes its state of a weight in the weight's first step
+        if self.failure or not self.optimizer.state or self._num_stateless() > self._without_state:
+            outputs = self.model.train_step(data, optim_wrapper=self.optim_wrapper)
+            self._without_state = self._num_stateless()  # those that no loss depends on
+            return outputs
         inputs = self.model.data_preprocessor(data, True)['inputs']
         recording = self._recording_of(inputs)
         if recording is None:
@@ -102,18 +108,23 @@ class CapturedStep:
         """That of batches of this shape; None where there are too many shapes, or it failed."""
         state = self._signature()
         if state != self._recorded_of:
+            self._num_changes += bool(self._recordings)
             self._recordings.clear()
             self._recorded_of = state
+            if self._num_changes > _MOST_CHANGES:
+                self.failure = 'weights or settings of the optimizer change too often'
+                return None
         key = (inputs.shape, inputs.stride(), inputs.dtype)
         if key not in self._recordings:
             if len(self._recordings) >= _MOST_SHAPES:
                 return None
-            before = [tensor.clone() for tensor in self._tensors()]
+            before: list[Tensor] = []
             try:
+                before += [tensor.clone() for tensor in self._tensors()]
                 self._recordings[key] = self._record(inputs, before)
             # whatever it is, the training can go on without a recording
             except Exception as error:
-                self.failure = f'{type(error).__name__}: {error}'.splitlines()[0]
+                self.failure = _first_line(error)
                 self._recordings.clear()
                 return None
             finally:
@@ -170,10 +181,12 @@ class CapturedStep:
         rows = list(zip(kinds, before, stepped, self._tensors()))
         for kind in dict.fromkeys(kinds):
             chosen = [(b, s, now) for k, b, s, now in rows if k == kind]
-            update = _distance([(s, b) for b, s, _ in chosen])
-            apart = _distance([(s, now) for _, s, now in chosen])
+            updates = _lengths([s.double() - b.double() for b, s, _ in chosen])
+            apart = _lengths([s.double() - now.double() for _, s, now in chosen])
+            # by weight: alone, the gate would not be seen beside millions of others
+            allowed = _UPDATE_WITHIN * updates + _NOISE_WITHIN * updates.square().sum().sqrt()
             # weights that are no numbers any more are not for this to judge
-            if math.isfinite(update) and not apart <= _UPDATE_WITHIN * update:
+            if not (apart <= allowed).logical_or(~allowed.isfinite()).all():
                 raise CaptureError(f'played back, a step changes {kind} in another way')
 
     def _step(self, inputs: Tensor) -> dict[str, Tensor]:
@@ -191,6 +204,10 @@ class CapturedStep:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return {name: figure.detach().float() for name, figure in figures.items()}
+
+    def _num_stateless(self) -> int:
+        """How many of the weights that learn the optimizer has no state of."""
+        return sum(p.requires_grad and p not in self.optimizer.state for p in self._parameters())
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         for group in self.optimizer.param_groups:
@@ -285,6 +302,12 @@ def _random_numbers_kept() -> Iterator[None]:
         yield
 
 
-def _distance(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
-    parts = [(x.double() - y.double()).square().sum() for x, y in pairs]
-    return float(torch.stack(parts).sum().sqrt())
+def _lengths(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([tensor.norm() for tensor in tensors])
+
+
+def _first_line(error: BaseException) -> str:
+    """What went wrong first: a recording that is left early raises an error about that as well."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return f'{type(error).__name__}: {error}'.splitlines()[0]

@@ -54,7 +54,10 @@ class CapturedTrainLoop(EpochBasedTrainLoop):
     def run(self) -> Any:
         """Train, from a model and an optimizer that are as they will be."""
         self._step = self._captured_step()
-        return super().run()
+        try:
+            return super().run()
+        finally:
+            self._step = None  # and the memory of its recordings
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """One step, with the hooks around it."""
@@ -102,8 +105,8 @@ class CapturedTrainLoop(EpochBasedTrainLoop):
         if self.capture is True:
             raise RunConfigError(f'train_cfg.capture=True: a step cannot be recorded: {why}')
         print_log(
-            f'Training steps are not recorded any more, which takes longer and changes no figure: '
-            f'{why}',
+            f'Training steps are not recorded any more, which takes longer and gives the same '
+            f'figures, up to rounding: {why}',
             'current',
             logging.WARNING,
         )
