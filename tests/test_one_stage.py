@@ -90,6 +90,19 @@ def test_full_attention_does_not_see_padding():
 # --- the pipeline ---------------------------------------------------------------------------------
 
 
+def test_the_next_video_is_scored_before_this_one_is_suppressed(monkeypatch):
+    """So that a GPU has work while the CPU has."""
+    model, done = build('ActionFormer').eval(), []
+    scored, nms = model._scored, model.nms
+    monkeypatch.setattr(model, '_scored', lambda x: done.append('scored') or scored(x))
+    monkeypatch.setattr(model, 'nms', lambda x: done.append('suppressed') or nms(x))
+    videos = sequences(32, 45, 20)
+    found = model(videos, mode='predict')
+    assert done == ['scored', 'scored', 'suppressed', 'scored', 'suppressed', 'suppressed']
+    assert [len(result['proposal_list']) > 0 for result in found] == [True] * 3
+    assert model([], mode='predict') == []
+
+
 @ALL
 def test_a_batch_predicts_what_each_of_its_videos_does_alone(name):
     model = build(name).eval()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -185,8 +185,8 @@ class OneStageLocalizer(BaseModel):
     ) -> list[dict[str, Any]]:
         """``video_name`` and ``proposal_list`` of each video, with label, score and segment."""
         results = []
-        for i, sequence in enumerate(sequences):
-            found = self.nms(self.candidates(sequence))
+        for i, candidates in enumerate(self._candidates_on_host(sequences)):
+            found = self.nms(candidates)
             metainfo = data_samples[i].metainfo if data_samples else {}
             results.append(
                 {
@@ -196,17 +196,32 @@ class OneStageLocalizer(BaseModel):
             )
         return results
 
+    def _candidates_on_host(self, sequences: Sequence[Tensor]) -> Iterator[Candidates]:
+        """Those of each video; a GPU computes the next one while the caller works on this one."""
+        ahead: list[tuple[list[Tensor], list[int]]] = []
+        for sequence in [*sequences, None]:
+            # to decode is to wait for the GPU, so nothing may be ahead of it
+            done = [Candidates(*(x.cpu() for x in self._decoded(*scored))) for scored in ahead]
+            ahead = [] if sequence is None else [self._scored(sequence)]
+            yield from done
+
     def candidates(self, sequence: Tensor) -> Candidates:
         """All that is predicted of one video ``(C, T)`` and not too unlikely, in grid units."""
+        return self._decoded(*self._scored(sequence))
+
+    def _scored(self, sequence: Tensor) -> tuple[list[Tensor], list[int]]:
+        """Probabilities, offsets and points of all levels, and how many points each has."""
         features, masks, others = self._seen_by_head([sequence])
         logits, offsets = (x[0].float() for x in self.head(features, masks, **others))
         valid = torch.cat(masks, dim=2)[0, 0]
         probability = logits.sigmoid() * valid[:, None]
-        of_all = (probability, offsets, self.head.points(masks))
+        lengths = [mask.shape[-1] for mask in masks]
+        return [probability, offsets, self.head.points(masks)], lengths
+
+    def _decoded(self, of_all: list[Tensor], lengths: list[int]) -> Candidates:
         rule = dict(self.test_cfg)
         if not rule.pop('per_level', True):
             return decode_points(*of_all, **rule)
-        lengths = [mask.shape[-1] for mask in masks]
         levels = zip(*(x.split(lengths) for x in of_all))
         return join([decode_points(*of_level, **rule) for of_level in levels])
 
