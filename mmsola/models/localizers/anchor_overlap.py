@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -12,23 +13,49 @@ _CACHED_NUMBERS = 2**16  # in double half a megabyte
 _OUTSIDE = -10.0  # of every video: a segment there overlaps with nothing
 
 
-def segment_batches(
-    segments: Sequence[Tensor], device: torch.device, num_anchors: int
-) -> Iterator[Tensor]:
-    """The segments ``(N_i, 2)`` of some videos, in double, as batches ``(B, N, 2)`` in their order.
+def batched_labels(
+    segments: Sequence[Tensor],
+    num_anchors: int,
+    labels_of: Callable[[Tensor], tuple[Tensor, ...]],
+) -> tuple[Tensor, ...]:
+    """Labels of videos with segments ``(N_i, 2)``, made of them where they lie.
 
-    Where one video has fewer than another, segments outside of every video stand for the rest. On a
-    GPU all come together: few launches, and nothing to wait for. On a CPU as many as stay in
-    its cache, each with so many anchors.
+    On a GPU all videos come together: few launches, and nothing to wait for. On a CPU as many as
+    stay in its cache.
+
+    Args:
+        segments: Of each video.
+        num_anchors: That each segment is compared with.
+        labels_of: Makes labels ``(B, ...)`` in double of segments ``(B, N, 2)``. Where one video
+            has fewer than another, segments outside of every video stand for the rest.
+
+    Returns:
+        The labels of all videos, in their order, in single precision.
     """
+    device = segments[0].device
     rows = [every.to(device, torch.float64) for every in segments]
     # a video without any gets one that overlaps with nothing
     rows = [every if len(every) else every.new_full((1, 2), _OUTSIDE) for every in rows]
     together = len(rows)
     if device.type == 'cpu':
         together = max(1, _CACHED_NUMBERS // (max(map(len, rows)) * num_anchors))
-    for i in range(0, len(rows), together):
-        yield pad_sequence(rows[i : i + together], batch_first=True, padding_value=_OUTSIDE)
+    found = [
+        labels_of(pad_sequence(rows[i : i + together], True, _OUTSIDE))
+        for i in range(0, len(rows), together)
+    ]
+    return tuple(torch.cat(column).float() for column in zip(*found))
+
+
+def on_device(
+    kept: tuple[Tensor, ...] | None, arrays: Sequence[np.ndarray], device: torch.device
+) -> tuple[Tensor, ...]:
+    """Anchors as tensors on a device: those ``kept`` from before, where they lie there.
+
+    To copy them at each step would be to wait for the GPU.
+    """
+    if kept is None or kept[0].device != device:
+        kept = tuple(torch.from_numpy(array).to(device) for array in arrays)
+    return kept
 
 
 def greatest_tiou(anchors: Tensor, segments: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from mmaction.structures import ActionDataSample
 from torch import Tensor
 
 from mmsola.models.localizers.anchor_overlap import (
+    batched_labels,
     greatest_covered,
     greatest_tiou,
-    segment_batches,
+    on_device,
     segments_at,
 )
 from mmsola.models.localizers.boundary_matching import BoundaryMatching
@@ -102,21 +103,18 @@ class BMN(SnippetNeckMixin, StockBMN):
 
     def generate_labels(self, gt_bbox: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """TIoU map ``(B, T, T)``, start and end labels ``(B, T)``, as MMAction2's."""
-        device = gt_bbox[0].device
-        if self._anchors is None or self._anchors[0].device != device:
-            cells = np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1)
-            self._anchors = tuple(torch.from_numpy(x).to(device) for x in (self.match_map, cells))
-        proposals, cells = self._anchors
+        arrays = self.match_map, np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1)
+        self._anchors = proposals, cells = on_device(self._anchors, arrays, gt_bbox[0].device)
         width = 3 / self.tscale
-        rows = [
-            (
+
+        def labels_of(segments: Tensor) -> tuple[Tensor, ...]:
+            return (
                 greatest_tiou(proposals, segments).unflatten(1, (self.tscale, self.tscale)),
                 greatest_covered(cells, segments_at(segments[..., 0], width)),
                 greatest_covered(cells, segments_at(segments[..., 1], width)),
             )
-            for segments in segment_batches(gt_bbox, device, len(proposals))
-        ]
-        tiou_map, start, end = (torch.cat(column).float() for column in zip(*rows))
+
+        tiou_map, start, end = batched_labels(gt_bbox, len(proposals), labels_of)
         return tiou_map, start, end
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

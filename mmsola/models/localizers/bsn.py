@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from mmaction.models.localizers.bsn import PEM as StockPEM
 from mmaction.models.localizers.bsn import TEM as StockTEM
 from torch import Tensor
 
 from mmsola.models.localizers.anchor_overlap import (
+    batched_labels,
     greatest_covered,
-    segment_batches,
+    on_device,
     segments_at,
 )
 from mmsola.models.localizers.snippet_neck import SnippetNeckMixin
@@ -22,6 +22,7 @@ class TEM(SnippetNeckMixin, StockTEM):
     """MMAction2's ``TEM`` that accepts ``neck=``, and videos without segments.
 
     Examples:
+        >>> import torch
         >>> model = TEM(
         ...     temporal_dim=16, boundary_ratio=0.1, tem_feat_dim=12, tem_hidden_dim=8,
         ...     tem_match_threshold=0.5, neck=dict(type='SoLa', frozen=False)
@@ -31,24 +32,23 @@ class TEM(SnippetNeckMixin, StockTEM):
     """
 
     feat_dim_key = 'tem_feat_dim'
+    _anchors: tuple[Tensor, ...] | None = None  # cells, for labels
 
     def generate_labels(self, gt_bbox: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Labels ``(B, T)`` of action, start and end, as MMAction2's."""
-        device = gt_bbox[0].device
-        cells = np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1)
-        anchors = torch.from_numpy(cells).to(device)
-        rows = []
-        for segments in segment_batches(gt_bbox, device, len(anchors)):
+        arrays = (np.stack([self.anchors_tmins, self.anchors_tmaxs], axis=1),)
+        self._anchors = (cells,) = on_device(self._anchors, arrays, gt_bbox[0].device)
+
+        def labels_of(segments: Tensor) -> tuple[Tensor, ...]:
             length = segments[..., 1] - segments[..., 0]
             width = (self.boundary_ratio * length).clamp_min(1 / self.temporal_dim)
-            rows.append(
-                (
-                    greatest_covered(anchors, segments),
-                    greatest_covered(anchors, segments_at(segments[..., 0], width)),
-                    greatest_covered(anchors, segments_at(segments[..., 1], width)),
-                )
+            return (
+                greatest_covered(cells, segments),
+                greatest_covered(cells, segments_at(segments[..., 0], width)),
+                greatest_covered(cells, segments_at(segments[..., 1], width)),
             )
-        action, start, end = (torch.cat(column).float() for column in zip(*rows))
+
+        action, start, end = batched_labels(gt_bbox, len(cells), labels_of)
         return action, start, end
 
 

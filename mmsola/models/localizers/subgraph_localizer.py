@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from mmsola.messages.argument_checks import check_argument, check_choice
 from mmsola.models.layers.gcnext import GCNeXt, at_neighbours, nearest_neighbours
-from mmsola.models.localizers.anchor_overlap import segment_batches
+from mmsola.models.localizers.anchor_overlap import batched_labels
 from mmsola.models.localizers.proposals import ranked_proposals, subgraph_proposals
 from mmsola.models.localizers.sparse_sampling import computed_in
 from mmsola.models.localizers.subgraph_alignment import ROI_WIDTHS, SubgraphAlignment
@@ -233,13 +234,10 @@ class SubgraphLocalizer(BaseModel):
 
     def generate_labels(self, gt_bbox: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """TIoU map ``(B, D, T)``, start and end labels ``(B, T)``."""
-        rows = [
-            subgraph_labels(segments, self.temporal_dim, self.max_duration)
-            for segments in segment_batches(
-                gt_bbox, gt_bbox[0].device, self.max_duration * self.temporal_dim
-            )
-        ]
-        tiou, start, end = (torch.cat(column).float() for column in zip(*rows))
+        size = (self.temporal_dim, self.max_duration)
+        tiou, start, end = batched_labels(
+            gt_bbox, math.prod(size), lambda segments: subgraph_labels(segments, *size)
+        )
         return tiou, start, end
 
     def valid_proposals(self, device: torch.device) -> Tensor:
