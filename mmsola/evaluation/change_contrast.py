@@ -103,11 +103,8 @@ class ChangeContrast(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep three numbers a video: SoLa's, the untouched and the smoothed features'."""
-        copied = on_host(
-            [s['sola_feature'].T for s in data_samples if s.get('role') != 'score'],
-            dtype=torch.float64,
-        )
-        features = iter(copied)
+        to_fit = [s['sola_feature'].T for s in data_samples if s.get('role') != 'score']
+        features = iter(on_host(to_fit, torch.float64))
         for raw, sample in zip(data_batch['inputs'], data_samples):
             if sample.get('role') == 'score':
                 self.results.append(('score', None))
@@ -117,8 +114,8 @@ class ChangeContrast(BaseMetric):
             if name not in self._references:
                 smoothed = moving_average(raw.float(), self.smoothing_snippets)
                 self._references[name] = tuple(
-                    self._contrast(x.T.double().cpu().numpy(), name, segment_snippets)
-                    for x in (raw, smoothed)
+                    self._contrast(x, name, segment_snippets)
+                    for x in on_host([raw.T, smoothed.T], torch.float64)
                 )
             sola = self._contrast(next(features), name, segment_snippets)
             self.results.append((sample.get('role'), (sola, *self._references[name])))

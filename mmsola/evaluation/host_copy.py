@@ -29,5 +29,13 @@ def on_host(tensors: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> li
     ]
 
 
+def each_on_host(
+    rows: Sequence[dict[str, Tensor]], dtype: torch.dtype = torch.float32
+) -> list[dict[str, np.ndarray]]:
+    """The same for the named tensors of several videos."""
+    arrays = iter(on_host([x for row in rows for x in row.values()], dtype))
+    return [{name: next(arrays) for name in row} for row in rows]
+
+
 def _is_away(x: Tensor) -> bool:
     return x.device.type != 'cpu'

@@ -11,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
-from mmsola.evaluation.host_copy import on_host
+from mmsola.evaluation.host_copy import each_on_host
 from mmsola.evaluation.probed_videos import ProbedVideo, split_by_role
 from mmsola.models.layers.moving_average import moving_average
 
@@ -87,10 +87,8 @@ class Probe(BaseMetric, Generic[AnyVideo]):
                     features['scaled'] = sample['scaled_feature']
             videos.append((sample, centres, kept))
             by_video.append({kind: self._read(x, kept).T for kind, x in features.items()})
-        arrays = iter(on_host([x for features in by_video for x in features.values()]))
-        for (sample, centres, kept), features in zip(videos, by_video):
-            copied = {kind: next(arrays) for kind in features}
-            self.results.append(self._keep(sample, copied, centres, kept))
+        for (sample, centres, kept), features in zip(videos, each_on_host(by_video)):
+            self.results.append(self._keep(sample, features, centres, kept))
 
     def compute_metrics(self, results: list[AnyVideo]) -> dict[str, float]:
         """Figures of SoLa, of untouched and smoothed features, and the gain over untouched ones."""

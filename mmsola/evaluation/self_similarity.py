@@ -11,7 +11,7 @@ from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from mmsola.evaluation.host_copy import on_host
+from mmsola.evaluation.host_copy import each_on_host
 
 
 @METRICS.register_module()
@@ -43,12 +43,9 @@ class SelfSimilarity(BaseMetric):
                 '_scaled': sample.get('scaled_feature'),
             }
             by_video.append({k: _mean_similarity(x.T) for k, x in kinds.items() if x is not None})
-        values = iter(
-            on_host([x for kinds in by_video for x in kinds.values()], dtype=torch.float64)
-        )
-        for sample, similarities in zip(data_samples, by_video):
+        for sample, similarities in zip(data_samples, each_on_host(by_video, torch.float64)):
             self.results.append(
-                (sample.get('role'), {kind: float(next(values)) for kind in similarities})
+                (sample.get('role'), {kind: float(x) for kind, x in similarities.items()})
             )
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
