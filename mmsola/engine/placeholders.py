@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _PLACEHOLDER = re.compile(r'\{([A-Za-z_]\w*)\}')
 
 
+def texts_in(
+    options: Any, is_left_out: Callable[[Mapping], bool] = lambda part: False
+) -> Iterator[str]:
+    """Every text in some options, but for the parts that are left out."""
+    if isinstance(options, str):
+        yield options
+    elif isinstance(options, Mapping) and not is_left_out(options):
+        for value in options.values():
+            yield from texts_in(value, is_left_out)
+    elif isinstance(options, (list, tuple)):
+        for value in options:
+            yield from texts_in(value, is_left_out)
+
+
 def names_in(options: Any) -> set[str]:
     """The names of all placeholders in the texts of some options."""
-    if isinstance(options, str):
-        return set(_PLACEHOLDER.findall(options))
-    if isinstance(options, Mapping):
-        return set().union(*map(names_in, options.values()))
-    if isinstance(options, (list, tuple)):
-        return set().union(*map(names_in, options))
-    return set()
+    return {name for text in texts_in(options) for name in _PLACEHOLDER.findall(text)}
 
 
 def filled(options: Any, values: Mapping[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmsola.engine.config_file import ConfigOptionError, read_config
 from mmsola.engine.measured_config import chosen_by, read_measured_config
-from mmsola.engine.placeholders import filled
+from mmsola.engine.placeholders import filled, texts_in
 from mmsola.engine.seconds import settle_seconds
 from mmsola.engine.seed_runs import SeedRun
 from mmsola.engine.study_config import Study, StudyRow, pretrainings_of
@@ -66,7 +66,8 @@ class StudyRun:
 
         ``Standardize`` takes statistics of the features from a checkpoint, which no weight changes.
         """
-        texts = list(_texts_outside_standardize(self.run.cfg.to_dict()))
+        settings = self.run.cfg.to_dict()
+        texts = list(texts_in(settings, lambda part: part.get('type') == 'Standardize'))
         return [p for p in self.pretrainings if any(str(p.run.folder) in text for text in texts)]
 
     def figures(self) -> dict[str, float]:
@@ -159,19 +160,6 @@ def runs_of(study: Study, work_dir: Path, build_models: bool = True) -> StudyRun
     # in the order in which they are needed
     needed_first = dict.fromkeys(p for run in ordered for p in _keys(run, pretrainings))
     return StudyRuns(tuple(pretrainings[key] for key in needed_first), tuple(ordered))
-
-
-def _texts_outside_standardize(value: Any) -> Iterator[str]:
-    """Every text in nested settings, but for those of a ``Standardize``."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        if value.get('type') != 'Standardize':
-            for item in value.values():
-                yield from _texts_outside_standardize(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts_outside_standardize(item)
 
 
 def _keys(run: StudyRun, pretrainings: Mapping[tuple[str, int], Any]) -> list[tuple[str, int]]:
