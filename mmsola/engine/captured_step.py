@@ -177,12 +177,12 @@ class CapturedStep:
         Raises:
             CaptureError: They differ.
         """
-        kinds = self._kinds()
-        rows = list(zip(kinds, before, stepped, self._tensors()))
-        for kind in dict.fromkeys(kinds):
-            chosen = [(b, s, now) for k, b, s, now in rows if k == kind]
-            updates = _lengths([s.double() - b.double() for b, s, _ in chosen])
-            apart = _lengths([s.double() - now.double() for _, s, now in chosen])
+        by_kind: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        for (kind, now), b, s in zip(self._named_tensors(), before, stepped):
+            pair = s.double() - b.double(), s.double() - now.double()
+            by_kind.setdefault(kind, []).append(pair)
+        for kind, pairs in by_kind.items():
+            updates, apart = (_lengths(tensors) for tensors in zip(*pairs))
             # by weight: alone, the gate would not be seen beside millions of others
             allowed = _UPDATE_WITHIN * updates + _NOISE_WITHIN * updates.square().sum().sqrt()
             # weights that are no numbers any more are not for this to judge
@@ -217,11 +217,8 @@ class CapturedStep:
         """All that a step changes."""
         return [tensor for _, tensor in self._named_tensors()]
 
-    def _kinds(self) -> list[str]:
-        """What each of these is."""
-        return [kind for kind, _ in self._named_tensors()]
-
     def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """The same, each with its kind."""
         for parameter in self._parameters():
             yield 'weights', parameter.data
         for buffer in self.model.buffers():

@@ -79,25 +79,22 @@ class CapturedTrainLoop(EpochBasedTrainLoop):
         if self.capture is False:
             return None
         device = next(model.parameters()).device
-        if device.type == self.device_type:
-            why_not = why_not_captured(model, wrapper)
-            if not why_not:
-                print_log(
-                    'Training steps are recorded as CUDA graphs (train_cfg.capture=False: they are '
-                    'not).',
-                    'current',
-                )
-                return CapturedStep(model, wrapper, self.graph_class)
-        elif self.capture is True:
-            why_not = f'the model is on {device}'
-        else:
-            return None  # nothing to say where nobody expects it
+        is_elsewhere = device.type != self.device_type
+        why_not = f'the model is on {device}' if is_elsewhere else why_not_captured(model, wrapper)
+        if not why_not:
+            print_log(
+                'Training steps are recorded as CUDA graphs (train_cfg.capture=False: they are '
+                'not).',
+                'current',
+            )
+            return CapturedStep(model, wrapper, self.graph_class)
         if self.capture is True:
             raise RunConfigError(
                 f'train_cfg.capture=True: training steps cannot be recorded: {why_not}\n'
                 "  fix: set train_cfg.capture='auto', or change that"
             )
-        print_log(f'Training steps are not recorded: {why_not}.', 'current')
+        if not is_elsewhere:  # nobody expects it elsewhere
+            print_log(f'Training steps are not recorded: {why_not}.', 'current')
         return None
 
     def _give_up(self, why: str) -> None:
@@ -105,7 +102,7 @@ class CapturedTrainLoop(EpochBasedTrainLoop):
         if self.capture is True:
             raise RunConfigError(f'train_cfg.capture=True: a step cannot be recorded: {why}')
         print_log(
-            f'Training steps are not recorded any more, which takes longer and gives the same '
+            'Training steps are not recorded any more, which takes longer and gives the same '
             f'figures, up to rounding: {why}',
             'current',
             logging.WARNING,

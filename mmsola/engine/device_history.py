@@ -15,7 +15,7 @@ _MOST_WAITING = 1000  # so that what nobody reads takes no memory worth a word
 class DeviceHistory(HistoryBuffer):
     """MMEngine's history of one figure, whose newest values may still lie on a GPU.
 
-    To read a value from a GPU is to wait until it has done all it was told. Here a value is kept
+    To read a value from a GPU is to wait until it has finished all its work. Here a value is kept
     where it is; whoever reads the history fetches all that wait, in one copy. A copy of it, in a
     checkpoint too, is MMEngine's own ``HistoryBuffer``.
 
