@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmaction.registry import LOOPS, MODELS
+from mmaction.registry import LOOPS
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from small_pretrainings import pretraining_model, without_validation
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import DataParallel
 from torch.optim import SGD, AdamW
@@ -98,11 +99,8 @@ class PlainCapturedLoop(CapturedTrainLoop):
 
 def train(cfg, loop, graph=TracedGraph, **options):
     """The runner of a training that validates nothing."""
-    cfg = copy.deepcopy(cfg)
+    cfg = without_validation(copy.deepcopy(cfg))
     cfg.launcher = 'none'
-    for split in ('val', 'test'):
-        for part in ('cfg', 'dataloader', 'evaluator'):
-            cfg[f'{split}_{part}'] = None
     cfg.merge_from_dict({**OPTIONS, **options, 'train_cfg.type': loop})
     cfg.work_dir += f'_{next(RUNS)}' if not cfg.resume else ''
     TracedGraph.recorded = TracedGraph.replayed = 0
@@ -207,15 +205,7 @@ def test_capture_true_is_an_error_where_nothing_can_be_recorded(capture, tiny_co
 
 
 def model_and_wrapper(compiled=False, wrapper=OptimWrapper, optimizer=AdamW, **settings):
-    torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='SoLaPretrainer',
-            neck=dict(type='SoLa', in_channels=6, hidden_channels=4),
-            head=dict(type='SimilarityMatchingHead', in_channels=6, predictor_channels=4),
-            compile=dict(backend='eager') if compiled else False,
-        )
-    )
+    model = pretraining_model(compile=dict(backend='eager') if compiled else False)
     options = dict(lr=0.01, **({'fused': True} if optimizer is AdamW else {}))
     return model, wrapper(optimizer=optimizer(model.parameters(), **options), **settings)
 

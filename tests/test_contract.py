@@ -35,6 +35,7 @@ from small_localizers import (
     TEMPORALMAXER,
     TRIDET,
 )
+from small_pretrainings import sola_checkpoint
 from torch.testing import assert_close
 from torch.utils.data import Dataset
 from warm_processes import CONTEXT
@@ -120,11 +121,7 @@ class CountsResults(BaseMetric):
 @pytest.fixture
 def checkpoint(tmp_path):
     """Of SoLa pretraining, with an open gate."""
-    torch.manual_seed(1)
-    weights = SoLa(CHANNELS, hidden_channels=4).state_dict()
-    weights['alpha'].fill_(0.6)
-    torch.save({'state_dict': {f'neck.{k}': v for k, v in weights.items()}}, tmp_path / 'sola.pth')
-    return str(tmp_path / 'sola.pth')
+    return sola_checkpoint(tmp_path, CHANNELS)
 
 
 def config_of(name, neck, checkpoint):
@@ -195,7 +192,6 @@ def config(name, neck, checkpoint, tmp_path, **changes):
             custom_hooks=[],
             randomness=dict(seed=0),
             work_dir=str(tmp_path / 'work_dir'),
-            experiment_name=f'{tmp_path.name}_{len(list(tmp_path.iterdir()))}',
             launcher='none',
         )
     )
@@ -299,14 +295,10 @@ def test_train_then_test_with_an_average_in_one_process(name, neck, checkpoint, 
 def test_a_resumed_training_is_one_that_was_not_interrupted(name, neck, checkpoint, tmp_path):
     whole = build_runner(config(name, neck, checkpoint, tmp_path))
     whole.train()
-    for folder in ('part', 'whole'):
-        (tmp_path / folder).mkdir()  # experiments have names of their own
     work_dir = str(tmp_path / 'other')
     first = config(name, neck, checkpoint, tmp_path, work_dir=work_dir)
     first.train_cfg.max_epochs = 1
     build_runner(first).train()
-    (tmp_path / 'part' / 'more').mkdir()
-    (tmp_path / 'third').mkdir()
     if neck == 'frozen':  # it is in the localizer's own checkpoint by now
         (tmp_path / 'sola.pth').unlink()
     second = build_runner(config(name, neck, checkpoint, tmp_path, work_dir=work_dir, resume=True))
@@ -362,7 +354,6 @@ def test_freezing_across_a_resume_says_what_to_do(frozen, checkpoint, tmp_path):
     cfg.model.neck.frozen = frozen
     cfg.train_cfg.max_epochs = 1
     build_runner(cfg).train()
-    (tmp_path / 'again').mkdir()
     cfg = config('TEM', 'frozen', checkpoint, tmp_path, resume=True)
     cfg.model.neck.frozen = not frozen
     with pytest.raises(ValueError, match=r'frozen or unfrozen since(?s:.*)without resume'):
@@ -375,7 +366,6 @@ def test_a_plain_checkpoint_under_a_neck_is_not_tested(checkpoint, tmp_path):
         cfg = config('TEM', neck, checkpoint, tmp_path, load_from=str(tmp_path / 'plain.pth'))
         with pytest.raises(ValueError, match='holds no SoLa, and the config has one'):
             build_runner(cfg).test()
-        (tmp_path / neck).mkdir()
 
 
 def test_a_sola_elsewhere_in_a_checkpoint_is_named(checkpoint, tmp_path):

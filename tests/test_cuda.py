@@ -14,9 +14,10 @@ from generated_videos import write_video
 from mmaction.registry import MODELS
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapper
-from small_localizers import ACTIONFORMER, BMN, GTAD, TCANET, TEM, TEMPORALMAXER, TRIDET
+from small_localizers import BMN, CHANNELS, GTAD
+from small_pretrainings import pretraining_model, sola_checkpoint, without_validation
 from small_recognizers import recognizer, weights
-from test_contract import batch, build, config
+from test_contract import LOCALIZERS, batch, build, config
 from torch.optim import AdamW
 from torch.testing import assert_close
 
@@ -36,7 +37,6 @@ from mmsola.models.encoders import SnippetEncoder
 pytestmark = pytest.mark.cuda
 
 RUNS = itertools.count()
-LOCALIZERS = [cfg['type'] for cfg in (BMN, TEM, TCANET, GTAD, ACTIONFORMER, TEMPORALMAXER, TRIDET)]
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +56,7 @@ def deterministic(monkeypatch):
 @pytest.fixture
 def checkpoint(tmp_path):
     """Of SoLa pretraining, with an open gate."""
-    torch.manual_seed(1)
-    state = SoLa(BMN['feat_dim'], hidden_channels=4).state_dict()
-    state['alpha'].fill_(0.6)
-    torch.save({'state_dict': {f'neck.{k}': v for k, v in state.items()}}, tmp_path / 'sola.pth')
-    return str(tmp_path / 'sola.pth')
+    return sola_checkpoint(tmp_path, CHANNELS)
 
 
 def pretrained(cfg, validates=False, amp=False, **options):
@@ -68,9 +64,7 @@ def pretrained(cfg, validates=False, amp=False, **options):
     cfg = copy.deepcopy(cfg)
     cfg.launcher = 'none'
     if not validates:
-        for split in ('val', 'test'):
-            for part in ('cfg', 'dataloader', 'evaluator'):
-                cfg[f'{split}_{part}'] = None
+        without_validation(cfg)
         cfg.custom_hooks = [dict(type='GateWarmupHook', num_steps=4, until=None)]
     cfg.merge_from_dict({'train_cfg.max_epochs': 4, 'train_dataloader.batch_size': 6, **options})
     if amp:
@@ -157,14 +151,7 @@ def test_trainings_one_after_another_are_recorded(tiny_config):
 
 def pretraining_step(device):
     """A recorded step, its model, and windows to train on."""
-    torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='SoLaPretrainer',
-            neck=dict(type='SoLa', in_channels=6, hidden_channels=4),
-            head=dict(type='SimilarityMatchingHead', in_channels=6, predictor_channels=4),
-        )
-    ).to(device)
+    model = pretraining_model().to(device)
     torch.nn.init.constant_(model.neck.alpha, 0.3)
     wrapper = OptimWrapper(AdamW(model.parameters(), lr=0.01, fused=True))
     windows = [{'inputs': [torch.rand(4, 6, 23, device=device)]} for _ in range(8)]

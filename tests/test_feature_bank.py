@@ -17,6 +17,7 @@ import pytest
 import torch
 from mmaction.registry import DATA_SAMPLERS, DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
+from small_pretrainings import without_validation
 from torch.utils.data import DataLoader
 
 from mmsola.datasets.features import bank_file, feature_bank, free_memory
@@ -431,14 +432,11 @@ def test_workers_cannot_read_from_a_gpu(root, monkeypatch):
 def test_training_with_a_bank_learns_what_training_from_files_learns(tiny_config, memory_share):
     tiny_config.launcher = 'none'
     tiny_config.custom_hooks = []
-    for split in ('val', 'test'):
-        for part in ('cfg', 'dataloader', 'evaluator'):
-            tiny_config[f'{split}_{part}'] = None
+    without_validation(tiny_config)
     weights = []
     for bank in (None, dict(device='cpu', memory_share=memory_share)):
         tiny_config.train_dataloader.dataset.bank = bank
         tiny_config.work_dir = str(Path(tiny_config.work_dir).with_name(f'bank_{bool(bank)}'))
-        tiny_config.experiment_name = f'{tiny_config.work_dir}_{memory_share}'
         runner = build_runner(copy.deepcopy(tiny_config))
         runner.train()
         weights.append(runner.model.state_dict())

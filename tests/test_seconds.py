@@ -11,6 +11,7 @@ import pytest
 import torch
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
+from small_pretrainings import without_validation
 
 from mmsola.apis.inference import LocalizationInferencer
 from mmsola.apis.localizer_checkpoint import load_localizer
@@ -268,14 +269,10 @@ def test_data_sets_of_several_parts_have_one_rate(root):
 
 
 def run(cfg, folder, max_epochs=2, **options):
-    cfg = copy.deepcopy(cfg)
+    cfg = without_validation(copy.deepcopy(cfg))
     cfg.merge_from_dict({'train_cfg.max_epochs': max_epochs, **options})
     cfg.work_dir = str(folder)
-    cfg.experiment_name = f'{folder.name}_{max_epochs}'
     cfg.launcher, cfg.custom_hooks, cfg.randomness = 'none', [], dict(seed=0)
-    for split in ('val', 'test'):
-        for part in ('cfg', 'dataloader', 'evaluator'):
-            cfg[f'{split}_{part}'] = None
     runner = build_runner(cfg)
     runner.train()
     return runner

@@ -311,8 +311,6 @@ def run(cfg, **options):
     cfg = copy.deepcopy(cfg)
     cfg.model.neck.standardize = dict(scale='input')
     cfg.merge_from_dict({'custom_hooks.1.num_videos': 0, **options})
-    # MMEngine keeps what a run's hooks remember under this name, for the whole process
-    cfg.experiment_name = f'{cfg.work_dir}_{len(options)}'.replace('/', '_')
     runner = build_runner(cfg)
     runner.train()
     return runner
